@@ -1,0 +1,1 @@
+"""What differs in production: nothing so far, since the defaults are production's."""

@@ -1,0 +1,44 @@
+"""The service under test. Its package is named here, and in no other test."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+PACKAGE = "{{ cookiecutter.project_slug }}"
+
+CreateApp = Callable[..., Flask]
+
+
+@pytest.fixture(autouse=True)
+def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty folder in the project's place, so that no test sees this machine's .env and settings."""
+    settings = import_module(f"{PACKAGE}.settings")
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    monkeypatch.setattr(settings, "INSTANCE", str(tmp_path / "instance"))
+    for name in ("APP_ENV", "SECRET_KEY", "SECRET_KEY_NEXT", "SECRET_KEY_FALLBACKS", "FLASK_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def keys() -> ModuleType:
+    """The package that keeps the signing key."""
+    return import_module(f"{PACKAGE}.keys")
+
+
+@pytest.fixture(scope="session")
+def create_app() -> CreateApp:
+    """The application factory."""
+    factory: CreateApp = import_module(PACKAGE).create_app
+    return factory
+
+
+@pytest.fixture
+def client(create_app: CreateApp) -> FlaskClient:
+    """A client of the service in the testing environment."""
+    return create_app("testing").test_client()

@@ -1,0 +1,41 @@
+"""The first page, its session, the health checks."""
+
+from flask.testing import FlaskClient
+from markupsafe import escape
+
+
+def test_the_page_says_what_the_service_is(client: FlaskClient) -> None:
+    page = client.get("/").get_data(as_text=True)
+    for setting in ("SERVICE_NAME", "SERVICE_DESCRIPTION", "APP_ENV"):
+        assert str(escape(client.application.config[setting])) in page
+
+
+def test_the_session_counts_visits(client: FlaskClient) -> None:
+    assert "first visit" in client.get("/").get_data(as_text=True)
+    assert "2 times" in client.get("/").get_data(as_text=True)
+    assert "3 times" in client.get("/").get_data(as_text=True)
+
+
+def test_a_forged_session_is_an_empty_one(client: FlaskClient) -> None:
+    for _ in range(3):
+        client.get("/")
+    name = client.application.config["SESSION_COOKIE_NAME"]
+    cookie = client.get_cookie(name)
+    assert cookie is not None
+    payload, rest = cookie.value.split(".", 1)
+    client.set_cookie(name, f"{payload[::-1]}.{rest}")
+    assert "first visit" in client.get("/").get_data(as_text=True)
+
+
+def test_the_session_cookie_is_closed_to_scripts_and_other_sites(client: FlaskClient) -> None:
+    cookie = client.get("/").headers["Set-Cookie"]
+    assert cookie.startswith("__Host-")
+    for flag in ("Secure", "HttpOnly", "Path=/", "SameSite=Lax"):
+        assert flag in cookie.split("; ")
+
+
+def test_health_checks_answer_without_a_session(client: FlaskClient) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = client.get(path)
+        assert answer.json == {"status": "ok"}
+        assert "Set-Cookie" not in answer.headers
