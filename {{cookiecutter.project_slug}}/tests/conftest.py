@@ -1,4 +1,4 @@
-"""The service under test. Its package is named here, and in no other test."""
+"""The service under test: the one package under src, which no test names."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-PACKAGE = "{{ cookiecutter.project_slug }}"
+PACKAGE = next(Path(__file__).parents[1].glob("src/*/__init__.py")).parent.name
 
 CreateApp = Callable[..., Flask]
 

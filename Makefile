@@ -1,0 +1,41 @@
+# Everything is installed into .tools and .venv, which git ignores. It needs Python 3.11 or newer, pip, git and make.
+PYTHON ?= python3
+UV := .tools/bin/uv
+SYNCED := .venv/.synced
+
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.tools/pycache
+unexport VIRTUAL_ENV
+
+.PHONY: demo test check fix benchmark picture clean
+
+demo: $(SYNCED)
+	@.venv/bin/python tests/demo.py
+
+test: $(SYNCED)
+	.venv/bin/pytest --numprocesses=2 --dist=worksteal $(ARGS)
+
+check: $(SYNCED)
+	.venv/bin/ruff check --config pyproject.toml
+	.venv/bin/ruff format --config pyproject.toml --check
+
+fix: $(SYNCED)
+	.venv/bin/ruff check --config pyproject.toml --fix
+	.venv/bin/ruff format --config pyproject.toml
+
+benchmark: $(SYNCED)
+	cd benchmarks && for each in generation startup first_page; do ../.venv/bin/python $$each.py || exit 1; done
+
+# The README's picture, from the browser test.
+picture: $(SYNCED)
+	README_PICTURE=$(CURDIR)/docs/first-page.png .venv/bin/pytest tests/test_browser.py -k panel
+
+clean:
+	rm -rf .tools .venv .demo
+
+$(SYNCED): pyproject.toml $(UV)
+	$(UV) sync --quiet --python $(PYTHON)
+	@touch $@
+
+$(UV):
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv

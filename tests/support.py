@@ -1,0 +1,164 @@
+"""What the tests call: baking, running commands, serving on a free port."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+RAW_PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
+RAW_PACKAGE = RAW_PROJECT / "src" / "{{cookiecutter.project_slug}}"
+SLUG = "my_flask_service"
+
+# Importing the raw package and hooks must not leave files in the template.
+sys.dont_write_bytecode = True
+
+SETTINGS = ("APP_ENV", "SECRET_KEY", "FLASK_", "GIT_", "VIRTUAL_ENV", "UV_PROJECT")
+
+
+def clean_environ(**more: str) -> dict[str, str]:
+    """The environment of a person's shell, with no setting of the service's in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)} | more
+
+
+def skip_or_fail(reason: str) -> None:
+    """Skip on a person's machine; fail in CI, where everything is installed."""
+    if os.environ.get("FLASK_SECURE_REQUIRE_ALL"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def need(program: str, package: str) -> str:
+    """The path of `program`; without it the test is skipped with how to install it."""
+    path = shutil.which(program)
+    if path is None:
+        skip_or_fail(f"{program} is not installed: apt-get install {package}")
+    return str(path)
+
+
+def run(
+    *command: str | Path, cwd: Path, code: int | None = 0, env: Mapping[str, str] | None = None, text: str = ""
+) -> str:
+    """Run `command` to its end and give back both of its streams; `code` is the exit status it must have."""
+    result = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**(clean_environ() if env is None else env), "PWD": str(cwd)},
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert code is None or result.returncode == code, result.stdout
+    return result.stdout
+
+
+def bake(output: Path, *, template: Path = TEMPLATE, **answers: str) -> Path:
+    """A project generated in this process, with `answers` as typed at the questions."""
+    output.mkdir(parents=True, exist_ok=True)
+    return Path(
+        cookiecutter(str(template), no_input=True, output_dir=output, extra_context=answers, default_config=True)
+    )
+
+
+def bake_command(*arguments: str | Path) -> list[str]:
+    """The cookiecutter command line for this template."""
+    return [
+        str(Path(sys.executable).with_name("cookiecutter")),
+        "--default-config",
+        str(TEMPLATE),
+        *map(str, arguments),
+    ]
+
+
+def key_of(project: Path) -> str:
+    """The key in a project's .env."""
+    lines = (project / ".env").read_text().splitlines()
+    return next(line for line in lines if line.startswith("SECRET_KEY=")).partition("=")[2]
+
+
+def commit_all(project: Path) -> None:
+    """Commit a project as its first developer would."""
+    run("git", "init", "--quiet", cwd=project)
+    run("git", "add", "--all", cwd=project)
+    author = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    run("git", *author, "commit", "--quiet", "--message=Start", cwd=project)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A baked project with an environment that it is installed in."""
+
+    path: Path
+    key: str
+
+    def program(self, name: str) -> Path:
+        return self.path / ".venv" / "bin" / name
+
+    def run(self, name: str, *arguments: str, code: int | None = 0, cwd: Path | None = None, **env: str) -> str:
+        """Run a program of the environment, as it is from an activated one."""
+        output = run(self.program(name), *arguments, cwd=cwd or self.path, code=code, env=clean_environ(**env))
+        assert self.key not in output
+        return output
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def fetch(url: str, **headers: str) -> tuple[int, str]:
+    """The status and the body of an answer, whatever its status."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:  # noqa: S310
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@contextmanager
+def serve(command: Sequence[str | Path], port: int, cwd: Path, env: Mapping[str, str]) -> Iterator[str]:
+    """A server that runs while the block does; gives the address that it answers at."""
+    log = cwd / f"server-{port}.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=cwd,
+            env=env,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                fetch(f"{address}/healthz")
+                break
+            except OSError:
+                assert server.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+        log.unlink()

@@ -1,0 +1,285 @@
+"""The generated service, used: its own checks, its second developer, its ways to run, its refusals."""
+
+import os
+import re
+import secrets
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from support import (
+    SLUG,
+    Project,
+    bake,
+    clean_environ,
+    commit_all,
+    fetch,
+    free_port,
+    key_of,
+    run,
+    serve,
+    skip_or_fail,
+)
+
+FINGERPRINT = re.compile(r"\b[0-9a-f]{12}\b")
+MISSING = "There is no .env in {}: `uv run flask key init` makes one"
+
+
+def interpreter(version: str) -> str:
+    """A Python of that version, from PATH or pyenv; without one the test is skipped."""
+    candidates = [shutil.which(f"python{version}")]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    candidates += [str(path) for path in sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)]
+    for candidate in filter(None, candidates):
+        if "shims" not in candidate:
+            return candidate
+    skip_or_fail(f"Python {version} is not installed: uv python install {version}")
+    raise AssertionError
+
+
+# Its own checks
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_its_own_tests_pass_with_warnings_as_errors(project: Project, tmp_path: Path, version: str) -> None:
+    env = clean_environ(UV_PROJECT_ENVIRONMENT=str(tmp_path / "venv"))
+    python = ("uv", "run", "--quiet", "--frozen", "--python", interpreter(version), "python")
+    output = run(*python, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", cwd=project.path, env=env)
+    seconds = re.search(r"passed in ([\d.]+)s", output)
+    assert seconds is not None, output
+    assert "skipped" not in output
+
+
+@pytest.mark.parametrize(
+    "command", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]], ids=["ruff", "format", "mypy"]
+)
+def test_its_own_linters_pass(project: Project, command: list[str]) -> None:
+    project.run(*command)
+
+
+def test_make_runs_its_checks(project: Project) -> None:
+    env = clean_environ(UV_FROZEN="1")
+    assert "Success: no issues" in run("make", "check", cwd=project.path, env=env)
+
+
+# One key, however it runs
+
+
+def show(output: str) -> str:
+    """The one fingerprint in an output."""
+    found = set(FINGERPRINT.findall(output))
+    assert len(found) == 1, output
+    return found.pop()
+
+
+def test_the_same_key_in_every_way_to_run(project: Project, tmp_path: Path) -> None:
+    page = f"from {SLUG} import create_app; print(create_app().config['SECRET_KEY'].fingerprint)"
+    port = free_port()
+    gunicorn = [project.program("gunicorn"), "--no-control-socket", f"--bind=127.0.0.1:{port}", f"{SLUG}:create_app()"]
+    with serve(gunicorn, port, tmp_path, clean_environ()) as address:
+        status, body = fetch(address)
+        assert status == 200
+        assert project.key not in body
+    by = {
+        "gunicorn, elsewhere": show(body),
+        "python": show(project.run("python", "-c", page)),
+        "python, elsewhere": show(project.run("python", "-c", page, cwd=tmp_path)),
+        "flask shell": show(
+            run(
+                project.program("flask"),
+                "shell",
+                cwd=project.path,
+                env=clean_environ(),
+                text="print(repr(app.config['SECRET_KEY']))\n",
+            )
+        ),
+        "flask key show": show(project.run("flask", "key", "show")),
+        "flask, from a subfolder": show(project.run("flask", "key", "show", cwd=project.path / "src")),
+        "flask, elsewhere": show(project.run("flask", "--app", SLUG, "key", "show", cwd=tmp_path)),
+    }
+    assert len(set(by.values())) == 1, by
+
+
+def test_a_parents_env_is_never_read(project: Project) -> None:
+    parent = project.path.parent / ".env"
+    parent.write_text(f"SECRET_KEY={secrets.token_hex(32)}\nAPP_ENV=testing\nFLASK_SERVICE_NAME=parent\n")
+    own = show(project.run("flask", "key", "show"))
+    try:
+        (project.path / ".env").rename(project.path / ".env.away")
+        output = project.run("flask", "key", "show", code=1)
+        assert output.startswith("Error: " + MISSING.format(project.path))
+    finally:
+        (project.path / ".env.away").rename(project.path / ".env")
+        parent.unlink()
+    assert show(project.run("flask", "key", "show")) == own
+
+
+def test_a_real_variable_wins_over_env(project: Project) -> None:
+    key = secrets.token_hex(32)
+    output = project.run("flask", "key", "show", SECRET_KEY=key)
+    assert "from         the environment" in output
+    assert key not in output
+
+
+def test_the_development_server_takes_up_a_changed_key(tmp_path: Path, project: Project) -> None:
+    """The reloader's processes inherit what `flask` read from .env; it must not outlive the file."""
+    own = bake(tmp_path)
+    env = clean_environ(PYTHONPATH=str(own / "src"))
+    port = free_port()
+    with serve([project.program("flask"), "run", "--port", str(port)], port, own, env) as address:
+        before = show(fetch(address)[1].partition("flDebug")[0])
+        (own / ".env").write_text(f"APP_ENV=development\nSECRET_KEY={secrets.token_hex(32)}\n")
+        (own / "src" / SLUG / "pages.py").touch()
+        for _ in range(100):
+            try:
+                after = show(fetch(address)[1].partition("flDebug")[0])
+            except OSError:
+                continue
+            if after != before:
+                break
+            import time
+
+            time.sleep(0.1)
+        assert after != before
+
+
+# The second developer
+
+
+def test_the_second_developer(project: Project, tmp_path: Path) -> None:
+    first = bake(tmp_path / "first")
+    commit_all(first)
+    run("git", "clone", "--quiet", first, "clone", cwd=tmp_path)
+    clone = tmp_path / "clone"
+    assert not (clone / ".env").exists()
+    uv = ("uv", "run", "--quiet", "--python", sys.executable)
+    env = clean_environ()
+
+    output = run(*uv, "flask", "run", cwd=clone, env=env, code=1)
+    assert output.startswith("Error: " + MISSING.format(clone))
+    assert len(output.splitlines()) == 1
+    assert "Traceback" not in run(*uv, "flask", "--help", cwd=clone, env=env)
+    run(*uv, "pytest", "-q", cwd=clone, env=env)
+
+    made = run(*uv, "flask", "key", "init", cwd=clone, env=env)
+    key = key_of(clone)
+    again = run(*uv, "flask", "key", "init", cwd=clone, env=env)
+    assert key_of(clone) == key != key_of(first)
+    assert show(made) == show(again)
+    assert key not in made + again
+    assert (clone / ".env").stat().st_mode & 0o777 == 0o600
+    assert run("git", "status", "--porcelain", "--", ":!uv.lock", cwd=clone) == ""
+    port = free_port()
+    with serve([*uv, "flask", "run", "--port", str(port)], port, clone, env) as address:
+        assert show(fetch(address)[1].partition("flDebug")[0]) == show(made)
+
+
+def test_a_copied_example_is_filled_in(project: Project, fresh: Path) -> None:
+    shutil.copy(fresh / ".env.example", fresh / ".env")
+    (fresh / ".env").chmod(0o644)
+    env = clean_environ(PYTHONPATH=str(fresh / "src"))
+    flask = project.program("flask")
+    assert "SECRET_KEY in .env is empty" in run(flask, "run", cwd=fresh, env=env, code=1)
+    run(flask, "key", "init", cwd=fresh, env=env)
+    assert len(key_of(fresh)) == 64
+    assert (fresh / ".env").stat().st_mode & 0o777 == 0o600
+    assert (fresh / ".env").read_text().splitlines()[:3] == (fresh / ".env.example").read_text().splitlines()[:3]
+
+
+def test_with_pip(project: Project, fresh: Path) -> None:
+    """The README's commands for those without uv."""
+    run(sys.executable, "-m", "venv", ".venv", cwd=fresh)
+    python = fresh / ".venv" / "bin" / "python"
+    quiet = ("--quiet", "--disable-pip-version-check")
+    run(python, "-m", "pip", "install", *quiet, "--upgrade", "pip", cwd=fresh)
+    run(python, "-m", "pip", "install", *quiet, "--editable", ".", "--group", "dev", cwd=fresh)
+    assert "development" in run(fresh / ".venv" / "bin" / "flask", "key", "show", cwd=fresh)
+    run(fresh / ".venv" / "bin" / "pytest", "-q", cwd=fresh)
+
+
+# Production
+
+
+@pytest.fixture(scope="session")
+def installed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel and nothing of development."""
+    place = tmp_path_factory.mktemp("installed")
+    run("uv", "build", "--quiet", "--wheel", "--out-dir", place, cwd=project.path)
+    run("uv", "venv", "--quiet", "--python", sys.executable, place / "venv", cwd=place)
+    run("uv", "pip", "install", "--quiet", "--python", place / "venv", *place.glob("*.whl"), cwd=place)
+    return place
+
+
+def test_the_wheel_is_served_in_production(installed: Path) -> None:
+    key = secrets.token_hex(32)
+    port = free_port()
+    command = ["--worker-class=gthread", "--threads=4", "--no-control-socket", f"--bind=127.0.0.1:{port}"]
+    gunicorn = [installed / "venv" / "bin" / "gunicorn", *command, f"{SLUG}:create_app()"]
+    # What would switch development on, were it heard.
+    env = clean_environ(SECRET_KEY=key, FLASK_DEBUG="1", FLASK_DEBUG_TB_ENABLED="true")
+    with serve(gunicorn, port, installed, env) as address:
+        status, page = fetch(address)
+        assert (status, "production" in page) == (200, True)
+        assert "flDebug" not in page
+        assert show(page + " 000000000000") == "000000000000"  # no fingerprint outside development
+        assert fetch(f"{address}/_debug_toolbar/static/js/toolbar.js")[0] == 404
+        assert fetch(f"{address}/nothing", Accept="application/json")[1].startswith('{"detail"')
+        assert fetch(f"{address}/static/style.css")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "SECRET_KEY is not set."),
+        ("", "[key-empty]"),
+        ("changeme", "[key-placeholder]"),
+        ("you-will-never-guess-this-one-0123", "[key-placeholder]"),
+        (os.urandom(12).hex(), "[key-short]"),
+        ("ab" * 40, "[key-patterned]"),
+    ],
+    ids=["missing", "empty", "changeme", "contains", "short", "patterned"],
+)
+def test_production_does_not_start_without_a_good_key(installed: Path, value: str | None, reason: str) -> None:
+    env = clean_environ(APP_ENV="production") | ({} if value is None else {"SECRET_KEY": value})
+    output = run(installed / "venv/bin/flask", "--app", SLUG, "run", cwd=installed, env=env, code=1)
+    assert len(output.splitlines()) == 1
+    assert reason in output
+    assert 'export SECRET_KEY="$(flask key generate)"' in output
+    gunicorn = run(
+        installed / "venv/bin/gunicorn", "--no-control-socket", f"{SLUG}:create_app()", cwd=installed, env=env, code=3
+    )
+    assert reason in gunicorn
+    for words in (output, gunicorn):
+        assert not value or value not in words.replace("[key-", "")
+
+
+def test_the_cure_is_a_command_that_works(installed: Path) -> None:
+    cure = 'export SECRET_KEY="$(flask key generate)"; flask --app my_flask_service key show'
+    env = clean_environ(PATH=f"{installed / 'venv/bin'}:{os.environ['PATH']}")
+    assert "256 bits" in run("sh", "-c", cure, cwd=installed, env=env)
+
+
+def test_debug_stays_off_in_production_under_flask_run(project: Project) -> None:
+    env = {"APP_ENV": "production", "SECRET_KEY": secrets.token_hex(32), "FLASK_DEBUG": "1"}
+    port = free_port()
+    command = [project.program("flask"), "--debug", "run", "--port", str(port)]
+    with serve(command, port, project.path, clean_environ(**env)) as address:
+        assert "flDebug" not in fetch(address)[1]
+        log = (project.path / f"server-{port}.log").read_text()
+        assert "Debug mode: off" in log
+        assert "Debugger" not in log
+
+
+def test_an_unknown_environment_is_told(project: Project) -> None:
+    output = project.run("flask", "run", code=1, APP_ENV="staging")
+    assert output == (
+        "Error: APP_ENV says 'staging'; it is one of development, testing, production: export APP_ENV=development\n"
+    )
+
+
+def test_development_without_its_dependencies_is_told(installed: Path) -> None:
+    env = clean_environ(APP_ENV="development", SECRET_KEY=secrets.token_hex(32))
+    output = run(installed / "venv/bin/flask", "--app", SLUG, "run", cwd=installed, env=env, code=1)
+    assert "uv sync" in output
+    assert len(output.splitlines()) == 1
