@@ -63,6 +63,6 @@ if __name__ == "__main__":
     if line := problem_with_git(here):
         sys.exit(line)
     folder = name if parent == os.environ.get("PWD") else here
-    print(f"{name} is ready; .env {'holds a new key of its own' if minted else 'kept its key'}. Next:")
+    print(f"{name} is ready; .env {'holds a key of its own' if minted else 'is as it was'}. Next:")
     print(f'  cd "{folder}"' if " " in folder else f"  cd {folder}")
     print("  uv run flask run        # without uv: see README.md")

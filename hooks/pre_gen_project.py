@@ -10,7 +10,7 @@ import sys
 INSTALLED = """
     _pytest ast_serialize blinker click colorama conftest dotenv flask flask_debugtoolbar gunicorn
     iniconfig itsdangerous jinja2 librt markupsafe mypy mypy_extensions mypyc packaging pathspec pip pluggy
-    py pygments pytest python_dotenv ruff sitecustomize test typing_extensions usercustomize uv werkzeug
+    py pygments pytest python_dotenv ruff sitecustomize test tests typing_extensions usercustomize uv werkzeug
 """
 # Standard modules of only some Pythons from 3.11 on.
 STANDARD = """
@@ -28,7 +28,9 @@ TAKEN = {*INSTALLED.split(), *STANDARD.split(), *DEVICES.split(), *sys.stdlib_mo
 def suggestion(slug):
     """A slug close to `slug` that has no problem."""
     import re
+    import unicodedata
 
+    slug = unicodedata.normalize("NFKD", slug).encode("ascii", "ignore").decode()
     near = re.sub(r"[^a-z0-9]+", "_", slug.lower()).strip("_") or "my_service"
     near = near if near[0].isalpha() else f"service_{near}"
     return f"{near}_service" if near in TAKEN else near
@@ -39,10 +41,10 @@ def problem(slug):
     if not (slug.isascii() and slug.isidentifier() and slug == slug.lower() and slug[0] != "_"):
         why = "is not made of lower-case letters, digits and underscores, a letter first"
     elif slug in TAKEN:
-        why = "is the name of something that Python or the service imports"
+        why = "is taken, by Python, by what the service imports or by a system"
     else:
         return None
-    return f"project_slug {slug!a} {why}; {suggestion(slug)!r} would do."
+    return f"project_slug {slug!r} {why}; {suggestion(slug)!r} would do."
 
 
 # Waits until cookiecutter has removed the project's folder, which it does after the hook, then removes what is empty.

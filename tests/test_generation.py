@@ -35,7 +35,8 @@ TREE = """
 src/SLUG/__init__.py src/SLUG/envfile.py src/SLUG/errors.py src/SLUG/health.py src/SLUG/pages.py
 src/SLUG/settings.py src/SLUG/toolbar.py
 src/SLUG/config/default.py src/SLUG/config/development.py src/SLUG/config/production.py src/SLUG/config/testing.py
-src/SLUG/keys/__init__.py src/SLUG/keys/cli.py src/SLUG/keys/policy.py src/SLUG/keys/ring.py src/SLUG/keys/sources.py
+src/SLUG/keys/__init__.py src/SLUG/keys/cli.py src/SLUG/keys/policy.py src/SLUG/keys/ring.py
+src/SLUG/keys/rotation.py src/SLUG/keys/session.py src/SLUG/keys/sources.py
 src/SLUG/static/favicon.svg src/SLUG/static/style.css
 src/SLUG/templates/base.html src/SLUG/templates/error.html src/SLUG/templates/index.html
 tests/conftest.py tests/test_errors.py tests/test_factory.py tests/test_keys.py tests/test_pages.py
@@ -213,7 +214,7 @@ def test_generating_again_keeps_the_key_and_its_mode(fresh: Path, options: list[
     assert (fresh / ".env").read_bytes() == before
     assert stat.S_IMODE((fresh / ".env").stat().st_mode) == 0o640
     assert own.read_text() == "mine"
-    assert "kept its key" in output
+    assert ".env is as it was" in output
 
 
 def test_cruft_neither_shows_nor_touches_the_key(tmp_path: Path) -> None:

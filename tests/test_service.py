@@ -5,6 +5,9 @@ import re
 import secrets
 import shutil
 import sys
+import time
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -122,26 +125,27 @@ def test_a_real_variable_wins_over_env(project: Project) -> None:
     assert key not in output
 
 
-def test_the_development_server_takes_up_a_changed_key(tmp_path: Path, project: Project) -> None:
-    """The reloader's processes inherit what `flask` read from .env; it must not outlive the file."""
+def test_the_development_server_takes_up_a_changed_env(tmp_path: Path, project: Project) -> None:
+    """The reloader's processes inherit what was read from .env; it must not outlive the file."""
     own = bake(tmp_path)
+    old, new = own / ".env", own / ".env.new"
+    old.write_text(old.read_text() + "FLASK_SERVICE_NAME=Before\n")
+    new.write_text(f"APP_ENV=development\nSECRET_KEY={secrets.token_hex(32)}\nFLASK_SERVICE_NAME=After\n")
     env = clean_environ(PYTHONPATH=str(own / "src"))
     port = free_port()
     with serve([project.program("flask"), "run", "--port", str(port)], port, own, env) as address:
-        before = show(fetch(address)[1].partition("flDebug")[0])
-        (own / ".env").write_text(f"APP_ENV=development\nSECRET_KEY={secrets.token_hex(32)}\n")
+        page = fetch(address)[1].partition("flDebug")[0]
+        before = show(page)
+        assert "<h1>Before</h1>" in page
+        new.replace(old)
         (own / "src" / SLUG / "pages.py").touch()
-        for _ in range(100):
-            try:
-                after = show(fetch(address)[1].partition("flDebug")[0])
-            except OSError:
-                continue
-            if after != before:
-                break
-            import time
-
+        deadline = time.monotonic() + 20
+        while "<h1>After</h1>" not in page and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert after != before
+            with suppress(OSError, HTTPException):  # while it reloads
+                page = fetch(address)[1].partition("flDebug")[0]
+        assert "<h1>After</h1>" in page
+        assert show(page) != before
 
 
 # The second developer
@@ -231,7 +235,7 @@ def test_the_wheel_is_served_in_production(installed: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (None, "SECRET_KEY is not set."),
+        (None, "[key-missing]"),
         ("", "[key-empty]"),
         ("changeme", "[key-placeholder]"),
         ("you-will-never-guess-this-one-0123", "[key-placeholder]"),
@@ -274,7 +278,7 @@ def test_debug_stays_off_in_production_under_flask_run(project: Project) -> None
 def test_an_unknown_environment_is_told(project: Project) -> None:
     output = project.run("flask", "run", code=1, APP_ENV="staging")
     assert output == (
-        "Error: APP_ENV says 'staging'; it is one of development, testing, production: export APP_ENV=development\n"
+        "Error: APP_ENV says 'staging'; it is one of development, testing, production: export APP_ENV=production\n"
     )
 
 
@@ -283,3 +287,44 @@ def test_development_without_its_dependencies_is_told(installed: Path) -> None:
     output = run(installed / "venv/bin/flask", "--app", SLUG, "run", cwd=installed, env=env, code=1)
     assert "uv sync" in output
     assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", [{"FLASK_RUN_DEBUGGER": "1"}, {}], ids=["variable", "option"])
+def test_the_debugger_is_refused_in_production(project: Project, option: dict[str, str]) -> None:
+    arguments = [] if option else ["--debugger"]
+    env = {"APP_ENV": "production", "SECRET_KEY": secrets.token_hex(32)} | option
+    output = project.run("flask", "run", *arguments, code=1, **env)
+    assert output.startswith("Error: The debugger runs anybody's code")
+
+
+@pytest.mark.parametrize("variable", ["SECRET_KEY", "SECRET_KEY_NEXT", "SECRET_KEY_FALLBACKS"])
+def test_production_refuses_the_development_key_in_any_role(project: Project, variable: str) -> None:
+    env = {"APP_ENV": "production", "SECRET_KEY": secrets.token_hex(32)} | {variable: project.key}
+    output = project.run("flask", "key", "show", code=1, **env)
+    assert f"{variable} in the environment is the development key" in output
+
+
+def test_an_exported_variable_stays_though_a_file_says_the_same(installed: Path) -> None:
+    """As after `set -a; . ./.env` in the folder that a service is deployed in."""
+    key = secrets.token_hex(32)
+    (installed / ".env").write_text(f"SECRET_KEY={key}\n")
+    try:
+        flask = (installed / "venv/bin/flask", "--app", SLUG, "key", "show")
+        exported = run(*flask, cwd=installed, env=clean_environ(SECRET_KEY=key))
+        assert "from         the environment" in exported
+        assert "[key-missing]" in run(*flask, cwd=installed, code=1)  # and the file alone is not read
+    finally:
+        (installed / ".env").unlink()
+
+
+def test_an_error_in_the_instance_config_is_told_without_its_text(project: Project, fresh: Path) -> None:
+    (fresh / "instance").mkdir()
+    config = fresh / "instance" / "config.py"
+    env = clean_environ(PYTHONPATH=str(fresh / "src"))
+    key = secrets.token_hex(32)
+    for text in (f"A = 1\nSECRET_KEY = '{key}\n", f"A = 1\nB = '{key}' + 1\n", f"A = 1\nraise SystemExit('{key}')\n"):
+        config.write_text(text)
+        output = run(project.program("flask"), "key", "show", cwd=fresh, env=env, code=1)
+        assert f"in line 2 of {config}" in output
+        assert len(output.splitlines()) == 1
+        assert key not in output

@@ -1,5 +1,6 @@
 """The service under test: the one package under src, which no test names."""
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -20,8 +21,8 @@ def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     settings = import_module(f"{PACKAGE}.settings")
     monkeypatch.setattr(settings, "ROOT", tmp_path)
     monkeypatch.setattr(settings, "INSTANCE", str(tmp_path / "instance"))
-    for name in ("APP_ENV", "SECRET_KEY", "SECRET_KEY_NEXT", "SECRET_KEY_FALLBACKS", "FLASK_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith(("APP_ENV", "SECRET_KEY", "FLASK_"))]:
+        monkeypatch.delenv(name)
     return tmp_path
 
 

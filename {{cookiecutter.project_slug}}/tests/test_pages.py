@@ -1,7 +1,15 @@
 """The first page, its session, the health checks."""
 
+import secrets
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
 from markupsafe import escape
+
+CreateApp = Callable[..., Flask]
 
 
 def test_the_page_says_what_the_service_is(client: FlaskClient) -> None:
@@ -39,3 +47,33 @@ def test_health_checks_answer_without_a_session(client: FlaskClient) -> None:
         answer = client.get(path)
         assert answer.json == {"status": "ok"}
         assert "Set-Cookie" not in answer.headers
+
+
+def signed_with(key: str, **data: object) -> str:
+    """A session cookie signed with `key`."""
+    other = Flask("other")
+    other.secret_key = key
+    serializer = SecureCookieSessionInterface().get_signing_serializer(other)
+    assert serializer is not None
+    return str(serializer.dumps(data))
+
+
+def test_a_session_of_an_older_key_is_signed_anew(create_app: CreateApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = secrets.token_hex(32), secrets.token_hex(32)
+    monkeypatch.setenv("SECRET_KEY", new)
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", old)
+    app = create_app("production")
+    app.add_url_rule("/untouched", view_func=lambda: "", endpoint="untouched")
+    client = app.test_client()
+    name = app.config["SESSION_COOKIE_NAME"]
+    client.set_cookie(name, signed_with(old, visits=7))
+    answer = client.get("/untouched")
+    assert "Cookie" in answer.vary
+    assert "Expires" not in answer.headers["Set-Cookie"]
+    assert "Set-Cookie" not in client.get("/untouched").headers  # once
+    monkeypatch.delenv("SECRET_KEY_FALLBACKS")
+    retired = create_app("production").test_client()
+    cookie = client.get_cookie(name)
+    assert cookie is not None
+    retired.set_cookie(name, cookie.value)
+    assert "8 times" in retired.get("/").get_data(as_text=True)

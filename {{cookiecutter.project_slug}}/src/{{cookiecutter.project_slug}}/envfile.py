@@ -1,25 +1,45 @@
-"""The project's `.env`: read as it stands, and written without losing a line."""
+"""The project's `.env`: read as its writer meant it, changed without losing a line."""
 
 import contextlib
+import io
+import logging
 import os
 import re
+import stat
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask.helpers import get_load_dotenv
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
+
+
+class EnvFileError(ValueError):
+    """What is wrong with an .env file, and in which line; never what stands there."""
 
 
 def read(path: Path) -> dict[str, str]:
     """The variables in the file at `path`, their values verbatim; none where there is no file.
 
-    Raises OSError, or UnicodeDecodeError when the file is not UTF-8.
+    Raises OSError, or EnvFileError for a file that does not say clearly what it means.
     """
-    if not path.exists():
-        return {}
-    from dotenv import dotenv_values  # not needed, so not loaded, in production
+    return parse(path.read_bytes()) if os.path.lexists(path) else {}
 
-    values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
-    return {name: value for name, value in values.items() if value is not None}
+
+def parse(data: bytes) -> dict[str, str]:
+    """The variables in the bytes of an .env file. Raises EnvFileError."""
+    values: dict[str, str] = {}
+    for binding, line in _parsed(_text(data)):
+        name, value = binding.key, binding.value
+        if name is None or value is None:
+            continue
+        if name.startswith("SECRET_KEY") and values.get(name, value) != value:
+            raise EnvFileError(f"line {line} sets {name} a second time, to another value")
+        values[name] = value
+    return values
 
 
 def read_as_flask() -> dict[str, str]:
@@ -27,30 +47,71 @@ def read_as_flask() -> dict[str, str]:
     from dotenv import dotenv_values, find_dotenv
 
     path = find_dotenv(".env", usecwd=True) if get_load_dotenv() else ""
+    logging.getLogger("dotenv.main").disabled = True  # `flask` has warned already of what can't be read
     values = dotenv_values(path, encoding="utf-8") if path else {}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def create(path: Path, text: str) -> None:
-    """Write `text` to a new file that only its owner can read, from its first instant.
+def changed(data: bytes, values: Mapping[str, str | None]) -> bytes:
+    """The bytes of an .env file with each of `values` set, or removed where it is None.
+
+    Every other line stays as it is, and so do line ends and a comment behind a value.
+    Raises EnvFileError.
+    """
+    text = _text(data)
+    left = dict(values)
+    parts = []
+    for binding, _line in _parsed(text):
+        part = binding.original.string
+        if binding.key is not None and binding.key in values:
+            value = left.pop(binding.key, None)  # a second line for the same name goes
+            part = _with_value(part, binding.key, value)
+        parts.append(part)
+    end = "\r\n" if "\r\n" in text else "\n"
+    result = "".join(parts)
+    for name, value in left.items():
+        if value is not None:
+            result += f"{'' if not result or result.endswith(end) else end}{name}={value}{end}"
+    return data[: len(data) - len(data.removeprefix(b"\xef\xbb\xbf"))] + result.encode()
+
+
+def _with_value(part: str, name: str, value: str | None) -> str:
+    """`part`, which sets `name` and may begin with blank lines, setting it to `value`."""
+    line = rf"(?s)(\s*)((?:export[^\S\r\n]+)?'?{re.escape(name)}'?)[^\S\r\n]*=.*?([^\S\r\n]+\#[^\r\n]*)?(\r\n|\n|\r|)"
+    match = re.fullmatch(line, part)
+    if match is None or value is None:
+        return re.match(r"\s*", part)[0] if value is None else part  # type: ignore[index]  # it matches any text
+    blank, before, comment, end = match.groups(default="")
+    return f"{blank}{before}={value}{comment}{end}"
+
+
+def create(path: Path, data: bytes) -> None:
+    """Write a new file that only its owner can read, from its first instant.
 
     Raises FileExistsError, and leaves that file as it is.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with open(descriptor, "wb") as file:
+            file.write(data)
     except BaseException:
         path.unlink()
         raise
 
 
-def replace(path: Path, text: str) -> None:
-    """Put `text` in the place of the file at `path`, in one step, readable by its owner alone."""
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".env.")  # mode 0600, git-ignored
+def replace(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Put `data` in the place of the file at `path` in one step; it keeps its mode unless one is given.
+
+    Whatever happens, the file is whole: the old one or the new one.
+    """
+    path = path.resolve()  # of a link, the file it leads to
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".env.")  # private, and ignored by git
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(draft, stat.S_IMODE(path.stat().st_mode) if mode is None else mode)
         os.replace(draft, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -58,12 +119,28 @@ def replace(path: Path, text: str) -> None:
         raise
 
 
-def with_value(text: str, name: str, value: str) -> str:
-    """`text` with `name`=`value` in the place of the line that sets `name`, or at its end."""
-    line = f"{name}={value}"
-    pattern = rf"(?m)^[ \t]*(?:export[ \t]+)?{re.escape(name)}[ \t]*=[^\r\n]*"
-    replaced, count = re.subn(pattern, line, text, count=1)
-    if count:
-        return replaced
-    separator = "" if not text or text.endswith("\n") else "\n"
-    return f"{text}{separator}{line}\n"
+def _text(data: bytes) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise EnvFileError(f"line {line} is not UTF-8 text; save the file as UTF-8") from None
+    if "\0" in text:
+        raise EnvFileError("it is UTF-16 or binary; save the file as UTF-8")
+    return text
+
+
+def _parsed(text: str) -> Iterator[tuple["Binding", int]]:
+    """The parts of an .env file as python-dotenv reads them, and the line each begins in. Raises EnvFileError."""
+    from dotenv.parser import parse_stream  # not needed, so not loaded, in production
+
+    for binding in parse_stream(io.StringIO(text, newline="")):
+        part = binding.original.string
+        blank = part[: len(part) - len(part.lstrip())]
+        line = binding.original.line + len(re.findall(r"\r\n|\n|\r", blank))
+        if binding.error:
+            quote = re.search(r"=\s*(['\"])", part)
+            raise EnvFileError(f"line {line} {f'has a {quote[1]} that is not closed' if quote else 'is no assignment'}")
+        if binding.key is not None and binding.value is None:
+            raise EnvFileError(f"line {line} has no =")
+        yield binding, line

@@ -29,9 +29,8 @@ def answer(error: HTTPException) -> Response:
     if error.response is not None:  # abort(response): the view has said it all
         return response
     code = response.status_code
-    detail = error.description or ""
-    if detail == type(error).description:  # nobody said more: abort(404), not abort(404, "No such invoice.")
-        detail = EXPLANATIONS.get(code, detail)
+    # What abort(404, "No such invoice.") says; else our words, or Werkzeug's.
+    detail = vars(error).get("description") or EXPLANATIONS.get(code, error.description)
     if wants_json():
         problem = {"type": "about:blank", "title": error.name, "status": code, "detail": detail}
         response.data, response.content_type = json.dumps(problem), PROBLEM

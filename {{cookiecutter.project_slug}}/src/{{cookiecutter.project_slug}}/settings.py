@@ -1,6 +1,10 @@
 """Which environment this is, and its settings: layers of which a later one wins."""
 
+import json
 import os
+import shutil
+import traceback
+from collections.abc import Collection
 from pathlib import Path
 
 import click
@@ -18,6 +22,9 @@ ROOT = _above if (_above / "pyproject.toml").is_file() else None
 # Flask's own choice for a wheel: var/<package>-instance in the virtual environment.
 INSTANCE = str(ROOT / "instance") if ROOT else None
 
+# What `load` took from .env into the environment, as JSON, for `forget_dotenv`.
+FROM_DOTENV = "DOTENV_VARIABLES"
+
 
 class StartupError(NoAppException):
     """Why the service does not start, in one line that names the cure.
@@ -31,19 +38,25 @@ class StartupError(NoAppException):
         click.echo(f"Error: {self.format_message()}", err=True)
 
 
+def flask_command(arguments: str) -> str:
+    """The line that runs the `flask` command here, for a person to copy."""
+    return f"{'uv run ' if ROOT and shutil.which('uv') else ''}flask {arguments}"
+
+
 def choose_environment(env: str | None = None) -> str:
     """Name the environment: `env`, else APP_ENV, else the project's .env, else production.
 
     Raises StartupError when the name is not one of ENVIRONMENTS.
     """
-    forget_flask_dotenv()
-    where = "create_app()"
+    forget_dotenv()
+    where, cure = "create_app()", "create_app({!r})"
     if env is None:
-        env, where = os.environ.get("APP_ENV"), "APP_ENV"
+        env, where, cure = os.environ.get("APP_ENV"), "APP_ENV", "export APP_ENV={}"
     if env is None:
-        env, where = dotenv().get("APP_ENV", "production"), "APP_ENV in .env"
+        env, where, cure = dotenv().get("APP_ENV", "production"), f"APP_ENV in {ROOT}/.env", "the line APP_ENV={}"
     if env not in ENVIRONMENTS:
-        raise StartupError(f"{where} says {env!r}; it is one of {', '.join(ENVIRONMENTS)}: export APP_ENV=development")
+        near = next((name for name in ENVIRONMENTS if env and name.startswith(env[:3].lower())), "production")
+        raise StartupError(f"{where} says {env!r}; it is one of {', '.join(ENVIRONMENTS)}: {cure.format(near)}")
     return env
 
 
@@ -53,53 +66,67 @@ def load(app: Flask, env: str) -> None:
     default.py, <env>.py, the instance folder's config.py, FLASK_* variables. In development the
     project's .env stands behind the environment, as if its lines had been exported.
 
-    Raises StartupError when the instance folder's config.py can't be run.
+    Raises StartupError when the instance folder's config.py can't be run, and for a debugger in production.
     """
     if env == "development":
-        for name, value in dotenv().items():
-            if not name.startswith("SECRET_KEY"):
-                os.environ.setdefault(name, value)
+        new = {name: value for name, value in dotenv().items() if name not in os.environ}
+        new = {name: value for name, value in new.items() if not name.startswith("SECRET_KEY")}
+        os.environ.update(new)
+        os.environ[FROM_DOTENV] = json.dumps(new)
     app.config.from_pyfile("config/default.py")
     app.config.from_pyfile(f"config/{env}.py")
     instance = Path(app.instance_path, "config.py")
     try:
         app.config.from_pyfile(instance, silent=True)
-    except Exception as error:  # it is a person's Python, and its traceback would show the file's lines
-        line = getattr(error, "lineno", None)
-        raise StartupError(
-            f"{instance} does not run: {type(error).__name__}{f' in line {line}' if line else ''}."
-            f" See: python {instance}"
-        ) from None
+    except (Exception, SystemExit) as error:  # a person's Python; a traceback would show the lines of a file with keys
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(instance)]
+        line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+        where = f"line {line} of {instance}" if line else str(instance)
+        raise StartupError(f"{type(error).__name__} in {where}. Mend that file, or remove it.") from None
     app.config.from_prefixed_env()
     app.config["APP_ENV"] = env
+    app.config["TESTING"] = env == "testing"
     if env != "development":
         app.config["DEBUG"] = False  # whatever FLASK_DEBUG says
-    app.config["TESTING"] = env == "testing"
     if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
         # The flask command sets app.debug from this variable once the application is made.
         os.environ["FLASK_DEBUG"] = str(int(app.debug))
+        context = click.get_current_context(silent=True)
+        if env == "production" and context and context.params.get("debugger"):
+            raise StartupError("The debugger runs anybody's code, so never in production: flask run --no-debugger")
 
 
-def dotenv() -> dict[str, str]:
-    """The variables in the project's .env; none where there is no such file.
+def dotenv(name: str = ".env") -> dict[str, str]:
+    """The variables in a file of that form in the project's folder; none where there is no such file.
 
     Raises StartupError when the file can't be read.
     """
     try:
-        return envfile.read(ROOT / ".env") if ROOT else {}
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise StartupError(f"{ROOT}/.env can't be read: {why}.") from None
+        return envfile.read(ROOT / name) if ROOT else {}
+    except (OSError, envfile.EnvFileError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise StartupError(f"{ROOT}/{name} can't be read: {why} [env-file].") from None
 
 
-def forget_flask_dotenv() -> None:
-    """Take back what the `flask` command itself put into the environment from a .env file.
+def forget_dotenv() -> None:
+    """Take back what an earlier `load`, and the `flask` command itself, put into the environment from a .env.
 
-    It looks through the parent folders too, expands ${NAME} in values, and hands the result on to
-    the reloader's processes, where it would outlive a change of the file. gunicorn does none of this.
+    The reloader's processes inherit it, where it would outlive a change of the file. The `flask`
+    command reads the .env of parent folders too, and expands ${NAME} in values; gunicorn reads none.
     """
-    if os.environ.get("FLASK_RUN_FROM_CLI") != "true":
-        return
-    for name, value in envfile.read_as_flask().items():
+    read = json.loads(os.environ.pop(FROM_DOTENV, "{}"))
+    if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
+        real = exported()
+        read |= {name: value for name, value in envfile.read_as_flask().items() if name not in real}
+    for name, value in read.items():
         if os.environ.get(name) == value:
             del os.environ[name]
+
+
+def exported() -> Collection[str]:
+    """The variables that this process was started with, where the system tells (Linux)."""
+    try:
+        block = Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return ()
+    return {os.fsdecode(entry.partition(b"=")[0]) for entry in block.split(b"\0")}

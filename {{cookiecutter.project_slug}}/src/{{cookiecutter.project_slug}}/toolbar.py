@@ -23,20 +23,25 @@ PANELS = [
 ]
 
 
-class Loopback:
-    """Contains every address of this machine's loopback, as DEBUG_TB_HOSTS asks with `in`."""
+# What a proxy or a tunnel adds: then the request comes from elsewhere, whatever its address.
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+
+
+class ThisMachine:
+    """Contains the address of a request from this machine, as DEBUG_TB_HOSTS asks with `in`."""
 
     def __contains__(self, address: object) -> bool:
         try:
-            return ip_address(str(address)).is_loopback
+            is_loopback = ip_address(str(address)).is_loopback
         except ValueError:
             return False
+        return is_loopback and not any(header in request.headers for header in FORWARDED)
 
     def __repr__(self) -> str:
-        return "127.0.0.0/8 and ::1"
+        return "127.0.0.0/8 and ::1, with no proxy between"
 
 
-LOOPBACK = Loopback()
+THIS_MACHINE = ThisMachine()
 
 
 def init_app(app: Flask) -> None:
@@ -52,7 +57,7 @@ def init_app(app: Flask) -> None:
             " Install the development dependencies: uv sync (with pip: pip install -e . --group dev)"
         ) from None
     app.config.setdefault("DEBUG_TB_PANELS", PANELS)
-    app.config["DEBUG_TB_HOSTS"] = LOOPBACK
+    app.config["DEBUG_TB_HOSTS"] = THIS_MACHINE
     app.before_request(hide_from_others)
     DebugToolbarExtension(app)
 
@@ -60,5 +65,5 @@ def init_app(app: Flask) -> None:
 def hide_from_others() -> None:
     """The extension asks for the address where it shows itself, but not where it answers."""
     is_toolbar = request.path.startswith("/_debug_toolbar/")
-    if is_toolbar and request.remote_addr not in LOOPBACK:
+    if is_toolbar and request.remote_addr not in THIS_MACHINE:
         abort(404)

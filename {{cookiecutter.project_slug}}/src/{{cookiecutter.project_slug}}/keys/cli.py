@@ -1,63 +1,219 @@
 """`flask key`: the commands for the signing key. They work where the service refuses to start."""
 
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
 import click
 from flask import Flask
 from flask.cli import AppGroup
 
 from .. import envfile, settings
+from . import rotation
 from .policy import bits, refusal
-from .ring import fingerprint, mint
-from .sources import load, refused
+from .ring import KeyRing, fingerprint, mint
+from .sources import ENV_FILE, SINCE, VARIABLES, command, load, refused
 
-key = AppGroup("key", help="Make and look at the key that signs sessions.")
+key = AppGroup("key", help="Make, look at and rotate the key that signs sessions.")
 
 # For a project that has lost its .env.example.
-PLAIN_ENV = "APP_ENV=development\nSECRET_KEY=\n"
+PLAIN_ENV = b"APP_ENV=development\nSECRET_KEY=\n"
+
+HEADING = {"current": "signs", "next": "verifies, staged", "previous": "verifies, older"}
+
+
+class Here(NamedTuple):
+    """The keys of the environment that the command runs in."""
+
+    env: str
+    ring: KeyRing
+    place: str
+    lifetime: timedelta
+
+
+def here() -> Here:
+    """Load configuration and keys as `create_app` does, without the application."""
+    env = settings.choose_environment()
+    app = Flask(__package__.partition(".")[0], instance_path=settings.INSTANCE)
+    settings.load(app, env)
+    ring, place = load(app.config)
+    return Here(env, ring, place, app.permanent_session_lifetime)
+
+
+def now() -> datetime:
+    """This second, in UTC."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+# Reading
 
 
 @key.command("generate", with_appcontext=False)
 def generate() -> None:
     """Print a new key and nothing else."""
-    click.echo(str(mint()))
+    click.echo(mint())
+
+
+@key.command("show", with_appcontext=False)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def show(as_json: bool) -> None:
+    """Tell which keys are in use, by their fingerprints, and where they come from."""
+    env, ring, place, lifetime = here()
+    since = ring.since.isoformat() if ring.since else None
+    due = rotation.retirement(ring, lifetime)
+    roles = [("current", ring.current), *([("next", ring.next)] if ring.next else [])]
+    roles += [("previous", each) for each in reversed(ring.previous)]
+    keys = [
+        {"role": role, "fingerprint": fingerprint(each), "length": len(each), "bits": bits(each)}
+        for role, each in roles
+    ]
+    if as_json:
+        report = {"environment": env, "source": place, "since": since, "keys": keys}
+        click.echo(json.dumps(report | {"retire_after": due.isoformat() if due else None}, indent=2))
+        return
+    click.echo(f"environment  {env}\nfrom         {place}")
+    if ring.since:
+        click.echo(f"since        {ring.since:%Y-%m-%d %H:%M} UTC, {(now() - ring.since).days} days")
+    for each in keys:
+        click.echo(f"{each['role']:<12} {each['fingerprint']}  {each['length']} long, {each['bits']} bits at most")
+    if due:
+        click.echo(f"retire       after {due:%Y-%m-%d %H:%M} UTC")
+
+
+# Making one
 
 
 @key.command("init", with_appcontext=False)
 def init() -> None:
     """Make the key of this machine, in .env, unless there is one."""
-    settings.forget_flask_dotenv()
+    settings.forget_dotenv()
     if settings.ROOT is None:
         raise settings.StartupError(
             "There is no project folder here, so no .env: this service is installed, not run from its source."
             ' Set SECRET_KEY instead: export SECRET_KEY="$(flask key generate)"'
         )
     path = settings.ROOT / ".env"
-    if existing := settings.dotenv().get("SECRET_KEY"):
+    values = settings.dotenv()
+    if existing := values.get("SECRET_KEY"):
         if problem := refusal(existing):
-            raise refused("SECRET_KEY", ".env", problem)
+            raise refused("SECRET_KEY", ENV_FILE, problem)
         click.echo(f"{path} has a key already (fingerprint {fingerprint(existing)}); it stays as it is.")
         return
     new = mint()
+    wanted = {"SECRET_KEY": new} if "APP_ENV" in values else {"SECRET_KEY": new, "APP_ENV": "development"}
     example = settings.ROOT / ".env.example"
     try:
         if path.exists():
-            text = path.read_bytes().decode("utf-8")
-            envfile.replace(path, envfile.with_value(text, "SECRET_KEY", new))
+            envfile.replace(path, envfile.changed(path.read_bytes(), wanted), mode=0o600)
         else:
-            text = example.read_text("utf-8") if example.exists() else PLAIN_ENV
-            envfile.create(path, envfile.with_value(text, "SECRET_KEY", new))
-    except OSError as error:
-        raise settings.StartupError(f"{path} can't be written: {error.strerror}.") from None
+            data = example.read_bytes() if example.exists() else PLAIN_ENV
+            envfile.create(path, envfile.changed(data, {"SECRET_KEY": new}))
+    except (OSError, envfile.EnvFileError) as error:
+        raise unwritable(path, error) from None
     click.echo(f"Wrote a new key to {path} (fingerprint {fingerprint(new)}).")
 
 
-@key.command("show", with_appcontext=False)
-def show() -> None:
-    """Tell which key signs here, by its fingerprint, and where it comes from."""
-    env = settings.choose_environment()
-    app = Flask(__package__.partition(".")[0], instance_path=settings.INSTANCE)
-    settings.load(app, env)
-    ring, place = load(app.config)
-    click.echo(f"environment  {env}\nfrom         {place}")
-    roles = [("signs", ring.current)] + [("verifies", key) for key in ring.fallbacks()]
-    for role, each in roles:
-        click.echo(f"{role:<12} {fingerprint(each)}  {len(each)} characters, {bits(each)} bits at most")
+def unwritable(path: Path, error: Exception) -> settings.StartupError:
+    """The line for an .env that could not be written; it is as it was."""
+    why = error.strerror if isinstance(error, OSError) else error
+    return settings.StartupError(f"{path} can't be written: {why}. It is as it was. See: ls -ld {path}")
+
+
+# Rotating
+
+
+@key.command("stage", with_appcontext=False)
+def stage() -> None:
+    """Add the next key, which only verifies until it is promoted."""
+    step(lambda at: rotation.stage(at.ring, mint()), "staged", "Once every instance has it: {}", "promote")
+
+
+@key.command("promote", with_appcontext=False)
+def promote() -> None:
+    """Let the staged key sign; the one before it verifies."""
+    step(lambda at: rotation.promote(at.ring, now()), "promoted", "When its sessions have ended: {}", "retire")
+
+
+@key.command("retire", with_appcontext=False)
+@click.option("--force", is_flag=True, help="Do not wait for sessions that an older key signed.")
+def retire(force: bool) -> None:
+    """Drop the older keys, once no session that they signed can be valid."""
+    step(lambda at: rotation.retire(at.ring, now(), at.lifetime, force=force), "retired")
+
+
+@key.command("rotate", with_appcontext=False)
+def rotate() -> None:
+    """Sign with a new key at once. For a single instance: several need `stage` first."""
+    step(lambda at: rotation.rotate(at.ring, mint(), now()), "rotated", "When its sessions have ended: {}", "retire")
+
+
+@key.command("revoke", with_appcontext=False)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def revoke(yes: bool) -> None:
+    """Replace a key that has leaked, and keep nothing: everybody is logged out."""
+    if not yes:
+        click.confirm(
+            "Every session ends: whoever is logged in is logged out, and so is whoever has the key. Go on?",
+            abort=True,
+            err=True,
+        )
+    new = rotation.revoke(mint(), now())
+    if in_env_file():
+        write(new, "revoked")
+    else:
+        assignments(new)
+
+
+def step(change: Callable[[Here], KeyRing], done: str, then: str = "", following: str = "") -> None:
+    """Take one step of a rotation, on .env or, where the keys come from elsewhere, in words."""
+    at = here()
+    try:
+        ring = change(at)
+    except rotation.RotationError as error:
+        raise settings.StartupError(str(error).replace("flask key", settings.flask_command("key"))) from None
+    if at.place == ENV_FILE:
+        write(ring, done)
+    else:
+        assignments(ring)
+    if then:
+        click.echo(then.format(command(following)), err=True)
+
+
+def in_env_file() -> bool:
+    """Whether the keys are kept in .env, good ones or not."""
+    try:
+        return here().place == ENV_FILE
+    except settings.StartupError:
+        return settings.choose_environment() == "development" and bool(settings.dotenv().get("SECRET_KEY"))
+
+
+def values_of(ring: KeyRing) -> dict[str, str | None]:
+    """The variables that say `ring`; None for one that is not to be set."""
+    texts = [each if isinstance(each, str) else each.decode("latin-1") for each in ring.previous]
+    since = ring.since.strftime("%Y-%m-%dT%H:%M:%SZ") if ring.since else None
+    following = ring.next if isinstance(ring.next, str) else None
+    current = ring.current if isinstance(ring.current, str) else ring.current.decode("latin-1")
+    return dict(zip((*VARIABLES, SINCE), (current, following, ",".join(texts) or None, since), strict=True))
+
+
+def write(ring: KeyRing, done: str) -> None:
+    """Put `ring` into the project's .env, in one step."""
+    path = Path(settings.ROOT or ".", ".env")
+    try:
+        envfile.replace(path, envfile.changed(path.read_bytes(), values_of(ring)))
+    except (OSError, envfile.EnvFileError) as error:
+        raise unwritable(path, error) from None
+    click.echo(f"{done}: {path} now signs with {fingerprint(ring.current)}; {len(ring.fallbacks())} more verify.")
+
+
+def assignments(ring: KeyRing) -> None:
+    """Print the assignments that make `ring` the one in use, for a pipe; what to remove goes to standard error."""
+    values = values_of(ring)
+    for name, value in values.items():
+        if value is not None:
+            click.echo(f"{name}={value}")
+    if gone := [name for name, value in values.items() if value is None]:
+        click.echo(f"Remove where set: {' '.join(gone)}", err=True)
+    click.echo("Nothing was changed: the keys here do not come from .env. Set these where they do.", err=True)

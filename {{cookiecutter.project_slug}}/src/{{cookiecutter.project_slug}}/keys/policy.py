@@ -6,6 +6,8 @@ from itertools import pairwise
 from math import log2
 from typing import NamedTuple
 
+from .ring import KeyRing
+
 MINIMUM_BITS = 128  # 16 random bytes, the floor that Flask's documentation and OWASP name
 MINIMUM_VARIETY = 8  # different characters; 32 random hex digits have fewer once in 10 million keys
 MAXIMUM_FALLBACKS = 8  # each one costs a signature on every forged cookie
@@ -89,4 +91,28 @@ def refusal(key: object) -> Refusal | None:
         return Refusal("key-short", f"is worth at most {bits(key)} bits, and a signing key needs {MINIMUM_BITS}")
     if len(set(data)) < MINIMUM_VARIETY or is_patterned(data):
         return Refusal("key-patterned", "repeats itself or follows a pattern, so that it can be guessed")
+    return None
+
+
+def fallbacks_refusal(keys: object) -> Refusal | None:
+    """Why `keys` can't be SECRET_KEY_FALLBACKS; None when they can. Each one is judged as a signing key is."""
+    if not isinstance(keys, list | tuple):
+        # Flask extends a list by it, so that every character of a string becomes a key.
+        return Refusal("fallbacks-type", f"is no list of keys, but {type(keys).__name__}")
+    if len(keys) > MAXIMUM_FALLBACKS:
+        return Refusal("fallbacks-many", f"has more than {MAXIMUM_FALLBACKS} keys")
+    return next((problem for key in keys if (problem := refusal(key))), None)
+
+
+def repeated(ring: KeyRing) -> Refusal | None:
+    """A fallback that is the current key would never be retired."""
+    if ring.current in ring.fallbacks():
+        return Refusal("key-repeated", "is a fallback key, or the next one, too")
+    return None
+
+
+def development(key: str | bytes | None, own: str) -> Refusal | None:
+    """Whether `key`, of production, is the one that lies in the project's .env: many machines have had that."""
+    if key in (own, own.encode()):
+        return Refusal("key-development", "is the development key of this project's .env")
     return None

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from hashlib import blake2s
 
@@ -43,15 +44,20 @@ def redacted(key: str | bytes) -> Key:
 
 @dataclass(frozen=True)
 class KeyRing:
-    """The keys in use: `current` signs and verifies, the others only verify."""
+    """The keys in use: `current` signs and verifies, the others only verify.
+
+    `previous` is in the order of Flask's SECRET_KEY_FALLBACKS, the oldest first; `since` is when `current`
+    began to sign, as far as that is known.
+    """
 
     current: Key
     next: Key | None = None
     previous: tuple[Key, ...] = ()
+    since: datetime | None = None
 
     def fallbacks(self) -> list[Key]:
-        """The keys that only verify."""
-        return [*([self.next] if self.next else []), *self.previous]
+        """The keys that only verify; Flask tries the last one first."""
+        return [*self.previous, *([self.next] if self.next else [])]
 
     def __iter__(self) -> Iterator[Key]:
         """Every key, the current one last: the order in which itsdangerous takes them."""

@@ -1,8 +1,11 @@
 """Where the keys come from, and their way into the application, past the policy."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from flask import Config, Flask
@@ -10,9 +13,22 @@ from flask import Config, Flask
 from .. import settings
 from . import policy
 from .ring import KeyRing, process_key, redacted
+from .session import RingSessionInterface
 
 EXTENSION = "keys"
 VARIABLES = ("SECRET_KEY", "SECRET_KEY_NEXT", "SECRET_KEY_FALLBACKS")
+SINCE = "SECRET_KEY_SINCE"
+
+# Where a platform mounts secrets as files, when it does: systemd's LoadCredential, then Docker.
+FOLDERS = [Path(folder) for folder in (os.environ.get("CREDENTIALS_DIRECTORY"), "/run/secrets") if folder]
+
+ENVIRONMENT, FILES, CONFIG, ENV_FILE, PROCESS = (
+    "the environment",
+    "secret files",
+    "the configuration files",
+    ".env",
+    "this process",
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,6 +39,7 @@ class Found:
     current: object
     next: object = None
     previous: object = ()
+    since: str | None = None
 
 
 class Loaded(NamedTuple):
@@ -43,6 +60,7 @@ def init_app(app: Flask) -> None:
     app.config["SECRET_KEY_FALLBACKS"] = ring.fallbacks()
     # Flask-WTF, where somebody adds it, ignores fallbacks but takes a list, the signing key last.
     app.config["WTF_CSRF_SECRET_KEY"] = list(ring)
+    app.session_interface = RingSessionInterface()
 
 
 def loaded(app: Flask) -> Loaded:
@@ -64,55 +82,117 @@ def load(config: Config) -> Loaded:
 
 
 def find(config: Config) -> Found | None:
-    """The first source that speaks: the environment, the configuration files, .env in development."""
+    """The first source that speaks: the environment, secret files, the configuration files, .env in development."""
     if config["APP_ENV"] == "testing":
-        return Found("this process", process_key())
+        return Found(PROCESS, process_key())
+    files = from_files(file_paths(os.environ))
     if any(variable in os.environ for variable in VARIABLES):
-        return from_variables(os.environ, "the environment")
+        variables = from_variables(os.environ, ENVIRONMENT)
+        if files and files.current != variables.current:
+            raise settings.StartupError(
+                "SECRET_KEY in the environment and in secret files (SECRET_KEY_FILE) are two different keys"
+                " [key-twice]. Keep one of them: unset SECRET_KEY"
+            )
+        return variables
+    if files:
+        return files
     if config["SECRET_KEY"] is not None:
         fallbacks = config["SECRET_KEY_FALLBACKS"]
-        return Found("the configuration files", config["SECRET_KEY"], previous=() if fallbacks is None else fallbacks)
+        return Found(CONFIG, config["SECRET_KEY"], previous=() if fallbacks is None else fallbacks)
     if config["APP_ENV"] == "development" and (values := settings.dotenv()):
-        return from_variables(values, ".env")
+        return from_variables(values, ENV_FILE)
     return None
 
 
-def from_variables(values: "os._Environ[str] | dict[str, str]", place: str) -> Found:
-    """The ring in the variables of an environment or a .env file, each taken verbatim."""
+def from_variables(values: Mapping[str, str], place: str) -> Found:
+    """The ring in the variables of an environment or an .env file, each key taken verbatim."""
     current, following, fallbacks = (values.get(variable) for variable in VARIABLES)
-    return Found(place, current, following, () if fallbacks is None else fallbacks.split(","))
+    return Found(place, current, following, () if fallbacks is None else fallbacks.split(","), values.get(SINCE))
+
+
+def file_paths(environ: Mapping[str, str]) -> dict[str, Path]:
+    """The secret file of each variable that has one.
+
+    SECRET_KEY_FILE and the like name them; else they are secret_key, secret_key_next and
+    secret_key_fallbacks in the first of FOLDERS that has a secret_key.
+    """
+    named = {variable: environ[f"{variable}_FILE"] for variable in VARIABLES if f"{variable}_FILE" in environ}
+    for variable, path in named.items():
+        if not path:
+            raise settings.StartupError(f"{variable}_FILE is set but empty [file-name]. unset {variable}_FILE")
+    if named:
+        return {variable: Path(path) for variable, path in named.items()}
+    for folder in FOLDERS:
+        if (folder / "secret_key").exists():
+            paths = {variable: folder / variable.lower() for variable in VARIABLES}
+            return {variable: path for variable, path in paths.items() if path.exists()}
+    return {}
+
+
+def from_files(paths: Mapping[str, Path]) -> Found | None:
+    """The ring in secret files, the fallbacks one a line; None where there are none."""
+    if not paths:
+        return None
+    values = {variable: read_file(variable, path) for variable, path in paths.items()}
+    current, following, fallbacks = (values.get(variable) for variable in VARIABLES)
+    return Found(FILES, current, following, () if fallbacks is None else fallbacks.splitlines(), os.environ.get(SINCE))
+
+
+def read_file(variable: str, path: Path) -> str:
+    """The text of a secret file, without one newline at its end. Raises settings.StartupError."""
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        why = (error.strerror or "it can't be read").lower()
+    except UnicodeDecodeError:
+        why = "it is not UTF-8 text"
+    else:
+        text = text.removesuffix("\n").removesuffix("\r")
+        if text:
+            return text
+        why = "it is empty"
+    raise settings.StartupError(f"{variable} can't be read from {path}: {why} [file-unreadable]. See: ls -l {path}")
 
 
 def judge(found: Found, env: str) -> KeyRing:
     """The ring of what was found. Raises settings.StartupError at the first key that is refused."""
 
-    def check(variable: str, key: object) -> None:
-        if problem := policy.refusal(key):
+    def check(variable: str, problem: policy.Refusal | None) -> None:
+        if problem:
             raise refused(variable, found.place, problem)
 
-    check("SECRET_KEY", found.current)
+    check("SECRET_KEY", policy.refusal(found.current))
     if found.next is not None:
-        check("SECRET_KEY_NEXT", found.next)
-    if not isinstance(found.previous, list | tuple):
-        kind = type(found.previous).__name__
-        raise refused("SECRET_KEY_FALLBACKS", found.place, policy.Refusal("fallbacks-type", f"is no list, but {kind}"))
-    for key in found.previous:
-        check("SECRET_KEY_FALLBACKS", key)
-    if len(found.previous) > policy.MAXIMUM_FALLBACKS:
-        too_many = policy.Refusal("fallbacks-many", f"has more than {policy.MAXIMUM_FALLBACKS} keys")
-        raise refused("SECRET_KEY_FALLBACKS", found.place, too_many)
+        check("SECRET_KEY_NEXT", policy.refusal(found.next))
+    check("SECRET_KEY_FALLBACKS", policy.fallbacks_refusal(found.previous))
     ring = KeyRing(
         redacted(found.current),  # type: ignore[arg-type]  # the policy let text and bytes through
         redacted(found.next) if found.next else None,  # type: ignore[arg-type]
-        tuple(redacted(key) for key in found.previous),
+        tuple(redacted(key) for key in found.previous),  # type: ignore[attr-defined]
+        parsed_since(found),
     )
-    if ring.current in ring.fallbacks():
-        repeated = policy.Refusal("key-repeated", "is also a fallback key, so it would never be retired")
-        raise refused("SECRET_KEY", found.place, repeated)
-    if env == "production" and ring.current == development_key():
-        shared = policy.Refusal("key-development", "is the development key that lies in this project's .env")
-        raise refused("SECRET_KEY", found.place, shared)
+    check("SECRET_KEY", policy.repeated(ring))
+    if ring.current == published_example():
+        check("SECRET_KEY", policy.Refusal("key-example", "is the one in .env.example, which is in git"))
+    if env == "production" and (own := development_key()):
+        for variable, key in (("SECRET_KEY", ring.current), ("SECRET_KEY_NEXT", ring.next)):
+            check(variable, policy.development(key, own))
+        for key in ring.previous:
+            check("SECRET_KEY_FALLBACKS", policy.development(key, own))
     return ring
+
+
+def parsed_since(found: Found) -> datetime | None:
+    """When the current key began to sign, as its source says. Raises settings.StartupError."""
+    if found.since is None:
+        return None
+    try:
+        since = datetime.fromisoformat(found.since)
+    except ValueError:
+        raise settings.StartupError(
+            f"{SINCE} in {found.place} is no date [since-format]. It looks like {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        ) from None
+    return since if since.tzinfo else since.replace(tzinfo=UTC)
 
 
 def development_key() -> str | None:
@@ -122,43 +202,55 @@ def development_key() -> str | None:
     return None
 
 
+def published_example() -> str | None:
+    """The key that somebody has put into the project's .env.example."""
+    with suppress(settings.StartupError):
+        return settings.dotenv(".env.example").get("SECRET_KEY")
+    return None
+
+
 def refuse_prefixed() -> None:
     """Flask reads FLASK_ variables as JSON, which turns the key 123456 into a number."""
     for variable in VARIABLES:
         if (prefixed := f"FLASK_{variable}") in os.environ:
             raise settings.StartupError(
-                f"{prefixed} is set, and Flask would read it as JSON, not as a key."
+                f"{prefixed} is set, and Flask would read it as JSON, not as a key [key-prefixed]."
                 f" Use {variable} in its place: unset {prefixed}"
             )
 
 
 def command(name: str) -> str:
     """The line that runs `flask key NAME` here."""
-    return f"{'uv run ' if settings.ROOT else ''}flask key {name}"
+    return settings.flask_command(f"key {name}")
 
 
 def missing(env: str) -> str:
     """What to do where no source speaks."""
     export = f'export SECRET_KEY="$({command("generate")})"'
     if settings.ROOT is None:
-        return f"SECRET_KEY is not set. Set it: {export}"
+        return f"SECRET_KEY is not set [key-missing]. Set it: {export}"
     if not (settings.ROOT / ".env").exists():
         advice = f"There is no .env in {settings.ROOT}: `{command('init')}` makes one, with a key of its own."
         return advice if env == "development" else f"{advice} (In production SECRET_KEY is set instead: {export})"
     if env == "development":
-        return f"SECRET_KEY is not set in {settings.ROOT / '.env'}. Make one: {command('init')}"
-    return f"SECRET_KEY is not set, and in production .env is not read. Set it: {export}"
+        return f"SECRET_KEY is not set in {settings.ROOT / '.env'} [key-missing]. Make one: {command('init')}"
+    if "APP_ENV" not in os.environ and "APP_ENV" not in settings.dotenv():
+        develop = f"To develop here: echo APP_ENV=development >> {settings.ROOT / '.env'}"
+        return f"Nothing says APP_ENV, so this is production, where .env is not read [key-missing]. {develop}"
+    return f"SECRET_KEY is not set, and in production .env is not read [key-missing]. Set it: {export}"
 
 
 def refused(variable: str, place: str, problem: policy.Refusal) -> settings.StartupError:
     """The one line for a key that was refused: what, where, why, and the cure."""
-    empty = problem.id == "key-empty"
-    if variable != "SECRET_KEY":
-        cure = f"Without it: unset {variable}" if place == "the environment" else f"Remove {variable} from {place}."
-    elif place == "the environment":
-        cure = f'{"Unset it, or set it" if empty else "Set another"}: export SECRET_KEY="$({command("generate")})"'
-    elif place == ".env":
-        cure = f"{'Make one' if empty else 'Remove that line, then make one'}: {command('init')}"
+    new = command("generate")
+    empty = problem.id in ("key-empty", "key-missing")
+    if place == ENVIRONMENT:
+        first = "Unset it, or set it" if empty else "Set another"
+        cure = f'{first}: export SECRET_KEY="$({new})"' if variable == "SECRET_KEY" else f"Without it: unset {variable}"
+    elif variable != "SECRET_KEY":
+        cure = f"Remove {variable} from {place}."
+    elif place == ENV_FILE:
+        cure = f"Make one: {command('init')}" if empty else f"Replace it: {command('revoke')}"
     else:
-        cure = f"Put another there: {command('generate')}"
+        cure = f"Put another there: {new}"
     return settings.StartupError(f"{variable} in {place} {problem.reason} [{problem.id}]. {cure}")
