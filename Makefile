@@ -20,8 +20,9 @@ check: $(SYNCED)
 	.venv/bin/ruff format --config pyproject.toml --check
 
 fix: $(SYNCED)
-	.venv/bin/ruff check --config pyproject.toml --fix
 	.venv/bin/ruff format --config pyproject.toml
+	.venv/bin/ruff check --config pyproject.toml --fix
+	.venv/bin/ruff format --config pyproject.toml --quiet
 
 benchmark: $(SYNCED)
 	cd benchmarks && for each in generation startup first_page; do ../.venv/bin/python $$each.py || exit 1; done

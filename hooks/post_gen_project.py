@@ -5,6 +5,19 @@ import secrets
 import subprocess
 import sys
 
+# What an answer leaves of files that stand for one another: each is (answer, its file, the name it gets).
+KEY_STORE = "{{ cookiecutter.key_store }}"
+CHOICES = [(KEY_STORE == "aws", "store_aws.py", "store.py")]
+
+
+def settle(keys):
+    """Put the chosen files of the folder `keys` in their places, and remove the others."""
+    for chosen, file, name in CHOICES:
+        if chosen:
+            os.replace(os.path.join(keys, file), os.path.join(keys, name))
+        else:
+            os.unlink(os.path.join(keys, file))
+
 
 def mint(project):
     """Write `project`/.env from .env.example with a fresh key; True when written, False when there was one."""
@@ -56,6 +69,7 @@ def problem_with_git(project):
 if __name__ == "__main__":
     here = os.getcwd()
     parent, name = os.path.split(here)
+    settle(os.path.join(here, "src", name, "keys"))
     try:
         minted = mint(here)
     except OSError as error:

@@ -36,7 +36,7 @@ src/SLUG/__init__.py src/SLUG/envfile.py src/SLUG/errors.py src/SLUG/health.py s
 src/SLUG/settings.py src/SLUG/toolbar.py
 src/SLUG/config/default.py src/SLUG/config/development.py src/SLUG/config/production.py src/SLUG/config/testing.py
 src/SLUG/keys/__init__.py src/SLUG/keys/cli.py src/SLUG/keys/policy.py src/SLUG/keys/ring.py
-src/SLUG/keys/rotation.py src/SLUG/keys/session.py src/SLUG/keys/sources.py
+src/SLUG/keys/rotation.py src/SLUG/keys/session.py src/SLUG/keys/sources.py src/SLUG/keys/store.py
 src/SLUG/static/favicon.svg src/SLUG/static/style.css
 src/SLUG/templates/base.html src/SLUG/templates/error.html src/SLUG/templates/index.html
 tests/conftest.py tests/test_errors.py tests/test_factory.py tests/test_keys.py tests/test_pages.py
@@ -85,6 +85,8 @@ def test_only_files_with_an_answer_in_them_are_rendered(fresh: Path) -> None:
         if path.is_dir():
             # cookiecutter empties a folder that it copies: with -f, of a person's own files too.
             assert not copied, inner
+        elif path.name == "store_aws.py":
+            continue  # it takes the place of store.py, or goes
         elif copied:
             assert path.read_bytes() == (fresh / inner.replace(RAW_PACKAGE.name, SLUG)).read_bytes(), inner
         else:
@@ -96,7 +98,9 @@ def test_at_most_six_questions_each_a_sentence() -> None:
     questions = [name for name in asked if not name.startswith("_")]
     assert set(asked["__prompts__"]) == set(questions)
     assert len(questions) <= 6
-    assert all(prompt.endswith("?") for prompt in asked["__prompts__"].values())
+    prompts = asked["__prompts__"].values()
+    sentences = [prompt if isinstance(prompt, str) else prompt["__prompt__"] for prompt in prompts]
+    assert all(sentence.endswith("?") for sentence in sentences)
 
 
 def test_enter_at_every_question_gives_a_working_project(tmp_path: Path) -> None:
@@ -362,7 +366,7 @@ def test_a_name_gives_a_package_name_that_would_do(tmp_path: Path, name: str) ->
 
 def test_jinja_typed_at_the_question_is_data(tmp_path: Path) -> None:
     name, description = "{{ cookiecutter }} {% raw %}", "{{ 7 * 7 }} {# no #} {% endraw %}"
-    run(*bake_command(), cwd=tmp_path, text=f"{name}\nnamed\n{description}\n")
+    run(*bake_command(), cwd=tmp_path, text=f"{name}\nnamed\n{description}\n\n")
     check_text(tmp_path / "named", name, description)
 
 
@@ -378,12 +382,13 @@ def test_a_service_with_such_a_name_runs(tmp_path: Path) -> None:
 
 
 def test_an_env_that_cannot_be_made_is_told_in_a_line(tmp_path: Path) -> None:
-    (tmp_path / SLUG).mkdir()
-    (tmp_path / SLUG / ".env.example").mkdir()
     template = tmp_path / "template"
-    shutil.copytree(TEMPLATE / "hooks", template / "hooks")
-    (template / RAW_PROJECT.name).mkdir()
-    (template / "cookiecutter.json").write_text(json.dumps({"project_slug": SLUG}))
-    command = [*bake_command("--no-input", "-f")[:2], str(template), "--no-input", "-f"]
+    for name in ("hooks", RAW_PROJECT.name):
+        shutil.copytree(TEMPLATE / name, template / name)
+    shutil.copy(TEMPLATE / "cookiecutter.json", template)
+    (template / RAW_PROJECT.name / ".env.example").unlink()
+    (template / RAW_PROJECT.name / ".env.example").mkdir()
+    command = [*bake_command()[:2], str(template), "--no-input"]
     output = run(*command, cwd=tmp_path, code=1)
     assert output.splitlines()[0] == f"No key was written to {tmp_path / SLUG / '.env'}: Is a directory."
+    assert not (tmp_path / SLUG).exists()

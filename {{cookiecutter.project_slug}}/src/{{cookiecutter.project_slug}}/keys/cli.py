@@ -11,10 +11,10 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from .. import envfile, settings
-from . import rotation
+from . import rotation, store
 from .policy import bits, refusal
-from .ring import KeyRing, fingerprint, mint
-from .sources import ENV_FILE, SINCE, VARIABLES, command, load, refused
+from .ring import SINCE, VARIABLES, KeyRing, fingerprint, mint
+from .sources import ENV_FILE, command, load, refused
 
 key = AppGroup("key", help="Make, look at and rotate the key that signs sessions.")
 
@@ -162,6 +162,10 @@ def revoke(yes: bool) -> None:
     new = rotation.revoke(mint(), now())
     if in_env_file():
         write(new, "revoked")
+        return
+    at = here()
+    if at.place == store.PLACE and saved(at.ring, new):
+        tell("revoked", store.PLACE, new)
     else:
         assignments(new)
 
@@ -175,6 +179,8 @@ def step(change: Callable[[Here], KeyRing], done: str, then: str = "", following
         raise settings.StartupError(str(error).replace("flask key", settings.flask_command("key"))) from None
     if at.place == ENV_FILE:
         write(ring, done)
+    elif at.place == store.PLACE and saved(at.ring, ring):
+        tell(done, store.PLACE, ring)
     else:
         assignments(ring)
     if then:
@@ -205,7 +211,20 @@ def write(ring: KeyRing, done: str) -> None:
         envfile.replace(path, envfile.changed(path.read_bytes(), values_of(ring)))
     except (OSError, envfile.EnvFileError) as error:
         raise unwritable(path, error) from None
-    click.echo(f"{done}: {path} now signs with {fingerprint(ring.current)}; {len(ring.fallbacks())} more verify.")
+    tell(done, str(path), ring)
+
+
+def saved(before: KeyRing, after: KeyRing) -> bool:
+    """Put `after` into the platform's store; False where it takes none from here."""
+    try:
+        return store.save(before, after)
+    except rotation.RotationError as error:
+        raise settings.StartupError(str(error)) from None
+
+
+def tell(done: str, place: str, ring: KeyRing) -> None:
+    """Say what was done; the service learns of it when it starts again."""
+    click.echo(f"{done}: {place} now signs with {fingerprint(ring.current)}; {len(ring.fallbacks())} more verify.")
 
 
 def assignments(ring: KeyRing) -> None:

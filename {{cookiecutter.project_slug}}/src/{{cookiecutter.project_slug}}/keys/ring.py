@@ -7,6 +7,9 @@ from datetime import datetime
 from functools import cache
 from hashlib import blake2s
 
+VARIABLES = ("SECRET_KEY", "SECRET_KEY_NEXT", "SECRET_KEY_FALLBACKS")
+SINCE = "SECRET_KEY_SINCE"
+
 
 def fingerprint(key: str | bytes) -> str:
     """Twelve hex digits that tell keys apart and tell nothing about a key of 128 bits."""
@@ -74,3 +77,14 @@ def mint() -> TextKey:
 def process_key() -> TextKey:
     """A key for this process alone, which is what tests sign with."""
     return mint()
+
+
+@dataclass(frozen=True, repr=False)
+class Found:
+    """What a source holds, before the policy has seen it, so of any type."""
+
+    place: str
+    current: object
+    next: object = None
+    previous: object = ()
+    since: str | datetime | None = None

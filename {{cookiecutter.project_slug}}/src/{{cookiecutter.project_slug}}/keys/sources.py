@@ -3,43 +3,18 @@
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from flask import Config, Flask
 
 from .. import settings
-from . import policy
-from .ring import KeyRing, process_key, redacted
+from . import policy, store
+from .ring import SINCE, VARIABLES, Found, KeyRing, process_key, redacted
 from .session import RingSessionInterface
 
 EXTENSION = "keys"
-VARIABLES = ("SECRET_KEY", "SECRET_KEY_NEXT", "SECRET_KEY_FALLBACKS")
-SINCE = "SECRET_KEY_SINCE"
-
-# Where a platform mounts secrets as files, when it does: systemd's LoadCredential, then Docker.
-FOLDERS = [Path(folder) for folder in (os.environ.get("CREDENTIALS_DIRECTORY"), "/run/secrets") if folder]
-
-ENVIRONMENT, FILES, CONFIG, ENV_FILE, PROCESS = (
-    "the environment",
-    "secret files",
-    "the configuration files",
-    ".env",
-    "this process",
-)
-
-
-@dataclass(frozen=True, repr=False)
-class Found:
-    """What a source holds, before the policy has seen it, so of any type."""
-
-    place: str
-    current: object
-    next: object = None
-    previous: object = ()
-    since: str | None = None
+ENVIRONMENT, CONFIG, ENV_FILE, PROCESS = "the environment", "the configuration files", ".env", "this process"
 
 
 class Loaded(NamedTuple):
@@ -82,20 +57,20 @@ def load(config: Config) -> Loaded:
 
 
 def find(config: Config) -> Found | None:
-    """The first source that speaks: the environment, secret files, the configuration files, .env in development."""
+    """The first source that speaks: the environment, the platform's store, configuration files, .env."""
     if config["APP_ENV"] == "testing":
         return Found(PROCESS, process_key())
-    files = from_files(file_paths(os.environ))
+    stored = store.find(os.environ)
     if any(variable in os.environ for variable in VARIABLES):
         variables = from_variables(os.environ, ENVIRONMENT)
-        if files and files.current != variables.current:
+        if stored and stored.current != variables.current:
             raise settings.StartupError(
-                "SECRET_KEY in the environment and in secret files (SECRET_KEY_FILE) are two different keys"
-                " [key-twice]. Keep one of them: unset SECRET_KEY"
+                f"SECRET_KEY in the environment and {store.VARIABLE} are two different keys [key-twice]."
+                " Keep one of them: unset SECRET_KEY"
             )
         return variables
-    if files:
-        return files
+    if stored:
+        return stored
     if config["SECRET_KEY"] is not None:
         fallbacks = config["SECRET_KEY_FALLBACKS"]
         return Found(CONFIG, config["SECRET_KEY"], previous=() if fallbacks is None else fallbacks)
@@ -108,50 +83,6 @@ def from_variables(values: Mapping[str, str], place: str) -> Found:
     """The ring in the variables of an environment or an .env file, each key taken verbatim."""
     current, following, fallbacks = (values.get(variable) for variable in VARIABLES)
     return Found(place, current, following, () if fallbacks is None else fallbacks.split(","), values.get(SINCE))
-
-
-def file_paths(environ: Mapping[str, str]) -> dict[str, Path]:
-    """The secret file of each variable that has one.
-
-    SECRET_KEY_FILE and the like name them; else they are secret_key, secret_key_next and
-    secret_key_fallbacks in the first of FOLDERS that has a secret_key.
-    """
-    named = {variable: environ[f"{variable}_FILE"] for variable in VARIABLES if f"{variable}_FILE" in environ}
-    for variable, path in named.items():
-        if not path:
-            raise settings.StartupError(f"{variable}_FILE is set but empty [file-name]. unset {variable}_FILE")
-    if named:
-        return {variable: Path(path) for variable, path in named.items()}
-    for folder in FOLDERS:
-        if (folder / "secret_key").exists():
-            paths = {variable: folder / variable.lower() for variable in VARIABLES}
-            return {variable: path for variable, path in paths.items() if path.exists()}
-    return {}
-
-
-def from_files(paths: Mapping[str, Path]) -> Found | None:
-    """The ring in secret files, the fallbacks one a line; None where there are none."""
-    if not paths:
-        return None
-    values = {variable: read_file(variable, path) for variable, path in paths.items()}
-    current, following, fallbacks = (values.get(variable) for variable in VARIABLES)
-    return Found(FILES, current, following, () if fallbacks is None else fallbacks.splitlines(), os.environ.get(SINCE))
-
-
-def read_file(variable: str, path: Path) -> str:
-    """The text of a secret file, without one newline at its end. Raises settings.StartupError."""
-    try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        why = (error.strerror or "it can't be read").lower()
-    except UnicodeDecodeError:
-        why = "it is not UTF-8 text"
-    else:
-        text = text.removesuffix("\n").removesuffix("\r")
-        if text:
-            return text
-        why = "it is empty"
-    raise settings.StartupError(f"{variable} can't be read from {path}: {why} [file-unreadable]. See: ls -l {path}")
 
 
 def judge(found: Found, env: str) -> KeyRing:
@@ -184,8 +115,8 @@ def judge(found: Found, env: str) -> KeyRing:
 
 def parsed_since(found: Found) -> datetime | None:
     """When the current key began to sign, as its source says. Raises settings.StartupError."""
-    if found.since is None:
-        return None
+    if found.since is None or isinstance(found.since, datetime):
+        return found.since
     try:
         since = datetime.fromisoformat(found.since)
     except ValueError:
