@@ -37,3 +37,13 @@ def development(project: Project) -> Iterator[str]:
     port = free_port()
     with serve([project.program("flask"), "run", "--port", str(port)], port, project.path, clean_environ()) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def installed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel and nothing of development."""
+    place = tmp_path_factory.mktemp("installed")
+    run("uv", "build", "--quiet", "--wheel", "--out-dir", place, cwd=project.path)
+    run("uv", "venv", "--quiet", "--python", sys.executable, place / "venv", cwd=place)
+    run("uv", "pip", "install", "--quiet", "--python", place / "venv", *place.glob("*.whl"), cwd=place)
+    return place

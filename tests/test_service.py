@@ -205,16 +205,6 @@ def test_with_pip(project: Project, fresh: Path) -> None:
 # Production
 
 
-@pytest.fixture(scope="session")
-def installed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel and nothing of development."""
-    place = tmp_path_factory.mktemp("installed")
-    run("uv", "build", "--quiet", "--wheel", "--out-dir", place, cwd=project.path)
-    run("uv", "venv", "--quiet", "--python", sys.executable, place / "venv", cwd=place)
-    run("uv", "pip", "install", "--quiet", "--python", place / "venv", *place.glob("*.whl"), cwd=place)
-    return place
-
-
 def test_the_wheel_is_served_in_production(installed: Path) -> None:
     key = secrets.token_hex(32)
     port = free_port()

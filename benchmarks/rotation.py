@@ -1,0 +1,52 @@
+"""A rotation rolled out over four gunicorn instances under load: sessions lost, and the throughput meanwhile."""
+
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from fleet import Fleet, wait_for
+from measure import finish
+from support import bake, run
+
+SESSIONS, LIFETIME = 2000, 20
+
+
+def rotation(folder: Path, staged: bool) -> Fleet:
+    """Rotate with all sessions in use, by the README's steps or all at once."""
+    env = {"APP_ENV": "production", "SECRET_KEY": secrets.token_hex(32)}
+    fleet = Fleet(folder / "venv" / "bin", folder, env | {"FLASK_PERMANENT_SESSION_LIFETIME": str(LIFETIME)})
+    with fleet.running():
+        fleet.open_sessions(SESSIONS)
+        started, before = time.perf_counter(), fleet.requests
+        with fleet.load():
+            time.sleep(5)
+            quiet = (fleet.requests - before) / (time.perf_counter() - started)
+            started, before = time.perf_counter(), fleet.requests
+            if staged:
+                fleet.roll_out(fleet.step("stage"))
+                fleet.roll_out(fleet.step("promote"))
+                fleet.roll_out(wait_for(lambda: fleet.step("retire"), seconds=3 * LIFETIME))
+            else:
+                fleet.roll_out(fleet.step("rotate"))
+            during = (fleet.requests - before) / (time.perf_counter() - started)
+        fleet.use_all()
+    print(
+        f"{'staged' if staged else 'not staged'}: {fleet.lost} of {SESSIONS} sessions lost, {fleet.failed} of"
+        f" {fleet.requests} requests failed; {during / quiet:.2f}x the throughput of the same instances at rest"
+    )
+    return fleet
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        project = bake(folder)
+        run("uv", "venv", "--quiet", "--python", sys.executable, folder / "venv", cwd=folder)
+        subprocess.run(["uv", "pip", "install", "--quiet", "--python", folder / "venv", project], check=True)
+        good, bad = rotation(folder, staged=True), rotation(folder, staged=False)
+    finish(good.lost == good.failed == 0, bad.lost > 0)
