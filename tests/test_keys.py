@@ -428,3 +428,32 @@ def test_forging_attempts(home: Home) -> None:
     assert str({"fallback": 1, "rejected": len(forged)}) in output
     assert output.count("session rejected: bad signature") == len(forged)
     assert not [each for each in [*cookies, *forged] if len(each) > 8 and each in output]
+
+
+@pytest.mark.parametrize("key", [KEYS[0], os.urandom(24)], ids=["text", "bytes"])
+def test_keys_of_the_instance_config_are_rotated_in_python(home: Home, key: str | bytes) -> None:
+    config = home.path / "instance" / "config.py"
+    config.parent.mkdir()
+    config.write_text(f"SECRET_KEY = {key!r}\n")
+    for step in ("stage", "promote"):
+        config.write_text(home.output("key", step, APP_ENV="production"))
+    values: dict[str, object] = {}
+    exec(config.read_text(), values)  # noqa: S102
+    assert values["SECRET_KEY_FALLBACKS"] == [key]
+    output = home.flask("key", "show", APP_ENV="production")
+    assert "from         the configuration files" in output
+    assert ring.fingerprint(key) in output
+
+
+def test_fallbacks_that_would_not_be_used_are_an_error(home: Home) -> None:
+    config = home.path / "instance" / "config.py"
+    config.parent.mkdir()
+    config.write_text(f"SECRET_KEY_FALLBACKS = ['{KEYS[1]}']\n")
+    assert "[fallbacks-place]" in home.flask("run", code=1, APP_ENV="production", SECRET_KEY=KEYS[0])
+
+
+def test_the_age_of_a_key_is_known_from_its_file(home: Home) -> None:
+    assert "0 days" in home.flask("key", "show")
+    past = (datetime.now(UTC) - timedelta(days=50)).timestamp()
+    os.utime(home.env, (past, past))
+    assert "50 days" in home.flask("key", "show")

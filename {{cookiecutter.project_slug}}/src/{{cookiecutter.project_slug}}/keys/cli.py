@@ -14,7 +14,7 @@ from .. import envfile, settings
 from . import rotation, store
 from .policy import bits, refusal
 from .ring import SINCE, VARIABLES, KeyRing, fingerprint, mint
-from .sources import ENV_FILE, command, load, refused
+from .sources import CONFIG, ENV_FILE, command, load, refused
 
 key = AppGroup("key", help="Make, look at and rotate the key that signs sessions.")
 
@@ -167,7 +167,7 @@ def revoke(yes: bool) -> None:
     if at.place == store.PLACE and saved(at.ring, new):
         tell("revoked", store.PLACE, new)
     else:
-        assignments(new)
+        assignments(new, at.place)
 
 
 def step(change: Callable[[Here], KeyRing], done: str, then: str = "", following: str = "") -> None:
@@ -182,7 +182,7 @@ def step(change: Callable[[Here], KeyRing], done: str, then: str = "", following
     elif at.place == store.PLACE and saved(at.ring, ring):
         tell(done, store.PLACE, ring)
     else:
-        assignments(ring)
+        assignments(ring, at.place)
     if then:
         click.echo(then.format(command(following)), err=True)
 
@@ -195,20 +195,34 @@ def in_env_file() -> bool:
         return settings.choose_environment() == "development" and bool(settings.dotenv().get("SECRET_KEY"))
 
 
-def values_of(ring: KeyRing) -> dict[str, str | None]:
+def values_of(ring: KeyRing) -> dict[str, object]:
     """The variables that say `ring`; None for one that is not to be set."""
-    texts = [each if isinstance(each, str) else each.decode("latin-1") for each in ring.previous]
     since = ring.since.strftime("%Y-%m-%dT%H:%M:%SZ") if ring.since else None
-    following = ring.next if isinstance(ring.next, str) else None
-    current = ring.current if isinstance(ring.current, str) else ring.current.decode("latin-1")
-    return dict(zip((*VARIABLES, SINCE), (current, following, ",".join(texts) or None, since), strict=True))
+    return dict(zip((*VARIABLES, SINCE), (ring.current, ring.next, list(ring.previous) or None, since), strict=True))
+
+
+def as_text(ring: KeyRing) -> dict[str, str | None]:
+    """The same for an environment or an .env file."""
+    values = {name: ",".join(value) if isinstance(value, list) else value for name, value in values_of(ring).items()}
+    return {name: None if value is None else str(value) for name, value in values.items()}
+
+
+def as_python(ring: KeyRing) -> dict[str, str | None]:
+    """The same for a configuration file, where a key may be bytes."""
+
+    def source(value: object) -> str:
+        if isinstance(value, list):
+            return f"[{', '.join(map(source, value))}]"
+        return repr(bytes(value) if isinstance(value, bytes) else str(value))
+
+    return {name: None if value is None else source(value) for name, value in values_of(ring).items()}
 
 
 def write(ring: KeyRing, done: str) -> None:
     """Put `ring` into the project's .env, in one step."""
     path = Path(settings.ROOT or ".", ".env")
     try:
-        envfile.replace(path, envfile.changed(path.read_bytes(), values_of(ring)))
+        envfile.replace(path, envfile.changed(path.read_bytes(), as_text(ring)))
     except (OSError, envfile.EnvFileError) as error:
         raise unwritable(path, error) from None
     tell(done, str(path), ring)
@@ -227,12 +241,12 @@ def tell(done: str, place: str, ring: KeyRing) -> None:
     click.echo(f"{done}: {place} now signs with {fingerprint(ring.current)}; {len(ring.fallbacks())} more verify.")
 
 
-def assignments(ring: KeyRing) -> None:
+def assignments(ring: KeyRing, place: str) -> None:
     """Print the assignments that make `ring` the one in use, for a pipe; what to remove goes to standard error."""
-    values = values_of(ring)
+    values, equals = (as_python(ring), " = ") if place == CONFIG else (as_text(ring), "=")
     for name, value in values.items():
         if value is not None:
-            click.echo(f"{name}={value}")
+            click.echo(f"{name}{equals}{value}")
     if gone := [name for name, value in values.items() if value is None]:
         click.echo(f"Remove where set: {' '.join(gone)}", err=True)
-    click.echo("Nothing was changed: the keys here do not come from .env. Set these where they do.", err=True)
+    click.echo(f"Nothing was changed: the keys here come from {place}. Set these there.", err=True)

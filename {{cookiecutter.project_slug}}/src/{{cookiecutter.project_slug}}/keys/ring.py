@@ -3,9 +3,10 @@
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2s
+from pathlib import Path
 
 VARIABLES = ("SECRET_KEY", "SECRET_KEY_NEXT", "SECRET_KEY_FALLBACKS")
 SINCE = "SECRET_KEY_SINCE"
@@ -71,6 +72,11 @@ class KeyRing:
 def mint() -> TextKey:
     """A fresh key: 256 bits from the operating system, as 64 hex digits."""
     return TextKey(secrets.token_hex(32))
+
+
+def changed_at(path: Path) -> datetime:
+    """When the file at `path` was last written."""
+    return datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
 
 
 @cache

@@ -10,7 +10,7 @@ from flask import Config, Flask
 
 from .. import settings
 from . import policy, store
-from .ring import SINCE, VARIABLES, Found, KeyRing, process_key, redacted
+from .ring import SINCE, VARIABLES, Found, KeyRing, changed_at, process_key, redacted
 from .session import RingSessionInterface
 
 EXTENSION = "keys"
@@ -61,6 +61,13 @@ def find(config: Config) -> Found | None:
     if config["APP_ENV"] == "testing":
         return Found(PROCESS, process_key())
     stored = store.find(os.environ)
+    in_files = config["SECRET_KEY"], config.get("SECRET_KEY_NEXT"), config["SECRET_KEY_FALLBACKS"]
+    elsewhere = stored or any(variable in os.environ for variable in VARIABLES)
+    if elsewhere and in_files[2] is not None:
+        raise settings.StartupError(
+            f"SECRET_KEY_FALLBACKS in {CONFIG} would not be used, as SECRET_KEY comes from elsewhere"
+            f" [fallbacks-place]. Move it there: {command('show')}"
+        )
     if any(variable in os.environ for variable in VARIABLES):
         variables = from_variables(os.environ, ENVIRONMENT)
         if stored and stored.current != variables.current:
@@ -71,18 +78,22 @@ def find(config: Config) -> Found | None:
         return variables
     if stored:
         return stored
-    if config["SECRET_KEY"] is not None:
-        fallbacks = config["SECRET_KEY_FALLBACKS"]
-        return Found(CONFIG, config["SECRET_KEY"], previous=() if fallbacks is None else fallbacks)
-    if config["APP_ENV"] == "development" and (values := settings.dotenv()):
-        return from_variables(values, ENV_FILE)
+    if in_files[0] is not None:
+        return Found(CONFIG, *in_files[:2], () if in_files[2] is None else in_files[2], config.get(SINCE))
+    if config["APP_ENV"] == "development" and settings.ROOT and (values := settings.dotenv()):
+        return from_variables(values, ENV_FILE, changed_at(settings.ROOT / ".env"))
     return None
 
 
-def from_variables(values: Mapping[str, str], place: str) -> Found:
-    """The ring in the variables of an environment or an .env file, each key taken verbatim."""
+def from_variables(values: Mapping[str, str], place: str, changed: datetime | None = None) -> Found:
+    """The ring in the variables of an environment or an .env file, each key taken verbatim.
+
+    Where nothing says since when the key signs, it is taken to be since the file was `changed`: no earlier.
+    """
     current, following, fallbacks = (values.get(variable) for variable in VARIABLES)
-    return Found(place, current, following, () if fallbacks is None else fallbacks.split(","), values.get(SINCE))
+    return Found(
+        place, current, following, () if fallbacks is None else fallbacks.split(","), values.get(SINCE, changed)
+    )
 
 
 def judge(found: Found, env: str) -> KeyRing:

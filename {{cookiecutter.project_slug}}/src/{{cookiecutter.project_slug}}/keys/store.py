@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .. import settings
-from .ring import SINCE, VARIABLES, Found, KeyRing
+from .ring import SINCE, VARIABLES, Found, KeyRing, changed_at
 
 PLACE = "secret files"
 VARIABLE = "SECRET_KEY_FILE"
@@ -41,7 +41,7 @@ def find(environ: Mapping[str, str]) -> Found | None:
     values = {variable: read_file(variable, path) for variable, path in paths.items()}
     current, following, fallbacks = (values.get(variable) for variable in VARIABLES)
     previous = () if fallbacks is None else fallbacks.splitlines()
-    return Found(PLACE, current, following, previous, environ.get(SINCE))
+    return Found(PLACE, current, following, previous, environ.get(SINCE, changed_at(paths["SECRET_KEY"])))
 
 
 def read_file(variable: str, path: Path) -> str:
