@@ -129,7 +129,10 @@ def test_mint_leaves_no_half_written_file(folder: Path, monkeypatch: pytest.Monk
     assert not (folder / ".env").exists()
 
 
-def test_a_tracked_env_is_told_with_its_cure(folder: Path) -> None:
+@pytest.mark.parametrize("spawn", [True, False], ids=["posix", "elsewhere"])
+def test_a_tracked_env_is_told_with_its_cure(folder: Path, monkeypatch: pytest.MonkeyPatch, spawn: bool) -> None:
+    if not spawn:
+        monkeypatch.delattr(os, "posix_spawnp")
     post.mint(folder)
     assert post.problem_with_git(folder) is None
     run("git", "add", "--force", ".env", cwd=folder)
