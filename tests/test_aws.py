@@ -123,7 +123,7 @@ def test_a_weak_key_is_refused(service: Service, secret: str) -> None:
 
 def test_two_places_with_two_keys_are_an_error(service: Service, secret: str) -> None:
     output = service.flask("run", code=1, SECRET_KEY=secrets.token_hex(32))
-    assert "SECRET_KEY in the environment and SECRET_KEY_AWS_SECRET_ID are two different keys" in output
+    assert "SECRET_KEY in the environment and AWS Secrets Manager (SECRET_KEY_AWS_SECRET_ID) differ" in output
 
 
 def test_boto3_is_imported_only_when_used(service: Service) -> None:

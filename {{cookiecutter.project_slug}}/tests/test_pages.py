@@ -77,3 +77,18 @@ def test_a_session_of_an_older_key_is_signed_anew(create_app: CreateApp, monkeyp
     assert cookie is not None
     retired.set_cookie(name, cookie.value)
     assert "8 times" in retired.get("/").get_data(as_text=True)
+
+
+def test_no_session_is_set_on_an_answer_that_caches_share(
+    create_app: CreateApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = secrets.token_hex(32)
+    for name, value in {"KEY": secrets.token_hex(32), "KEY_FALLBACKS": old}.items():
+        monkeypatch.setenv(f"SECRET_{name}", value)
+    monkeypatch.setenv("FLASK_SEND_FILE_MAX_AGE_DEFAULT", "3600")
+    app = create_app("production")
+    client = app.test_client()
+    client.set_cookie(app.config["SESSION_COOKIE_NAME"], signed_with(old, visits=7))
+    with client.get("/static/style.css") as answer:
+        assert "public" in answer.headers["Cache-Control"]
+        assert "Set-Cookie" not in answer.headers

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,24 +66,37 @@ def changed(data: bytes, values: Mapping[str, str | None]) -> bytes:
         part = binding.original.string
         if binding.key is not None and binding.key in values:
             value = left.pop(binding.key, None)  # a second line for the same name goes
-            part = _with_value(part, binding.key, value)
+            if value != binding.value:
+                part = _with_value(part, binding.key, value)
         parts.append(part)
     end = "\r\n" if "\r\n" in text else "\n"
     result = "".join(parts)
     for name, value in left.items():
         if value is not None:
-            result += f"{'' if not result or result.endswith(end) else end}{name}={value}{end}"
+            result += f"{'' if not result or result.endswith(end) else end}{name}={_written(value)}{end}"
+    said = parse(result.encode())
+    if any(said.get(name) != value for name, value in values.items()):
+        raise EnvFileError("a value has characters that it can't hold")
     return data[: len(data) - len(data.removeprefix(b"\xef\xbb\xbf"))] + result.encode()
 
 
 def _with_value(part: str, name: str, value: str | None) -> str:
     """`part`, which sets `name` and may begin with blank lines, setting it to `value`."""
-    line = rf"(?s)(\s*)((?:export[^\S\r\n]+)?'?{re.escape(name)}'?)[^\S\r\n]*=.*?([^\S\r\n]+\#[^\r\n]*)?(\r\n|\n|\r|)"
+    before = rf"(\s*)((?:export[^\S\r\n]+)?'?{re.escape(name)}'?)[^\S\r\n]*=[^\S\r\n]*"
+    quoted = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+    line = rf"(?s){before}(?:{quoted}|[^\r\n]*?)([^\S\r\n]+\#[^\r\n]*)?[^\S\r\n]*(\r\n|\n|\r|)"
     match = re.fullmatch(line, part)
     if match is None or value is None:
         return re.match(r"\s*", part)[0] if value is None else part  # type: ignore[index]  # it matches any text
     blank, before, comment, end = match.groups(default="")
-    return f"{blank}{before}={value}{comment}{end}"
+    return f"{blank}{before}={_written(value)}{comment}{end}"
+
+
+def _written(value: str) -> str:
+    """A value as a line holds it: without quotes, which other readers would take for a part of it, where it can."""
+    if re.fullmatch(r"[^\s'\"#]*", value):
+        return value
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def create(path: Path, data: bytes) -> None:
@@ -111,12 +125,33 @@ def replace(path: Path, data: bytes, mode: int | None = None) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(draft, stat.S_IMODE(path.stat().st_mode) if mode is None else mode)
+        old = path.stat()
+        if hasattr(os, "chown") and (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(draft, old.st_uid, old.st_gid)  # under sudo, the service's own user
+        os.chmod(draft, stat.S_IMODE(old.st_mode) if mode is None else mode)
         os.replace(draft, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(draft)
         raise
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Alone with the file at `path`, among the processes that ask for it. Raises EnvFileError after ten seconds."""
+    lock = path.with_name(f"{path.name}.lock")  # ignored by git, as all that begins with .env
+    for _ in range(200):
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL, 0o600))
+            break
+        except FileExistsError:
+            time.sleep(0.05)
+    else:
+        raise EnvFileError(f"another command is changing it; if none is: rm {lock}")
+    try:
+        yield
+    finally:
+        os.unlink(lock)
 
 
 def _text(data: bytes) -> str:

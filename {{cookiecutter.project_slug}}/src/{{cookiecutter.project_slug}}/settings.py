@@ -116,17 +116,20 @@ def forget_dotenv() -> None:
     """
     read = json.loads(os.environ.pop(FROM_DOTENV, "{}"))
     if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
-        real = exported()
-        read |= {name: value for name, value in envfile.read_as_flask().items() if name not in real}
+        from_file = envfile.read_as_flask()
+        if (real := exported()) is not None:
+            # Whatever its value: the file may have changed since `flask` read it.
+            from_file = {name: os.environ.get(name, value) for name, value in from_file.items() if name not in real}
+        read |= from_file
     for name, value in read.items():
         if os.environ.get(name) == value:
             del os.environ[name]
 
 
-def exported() -> Collection[str]:
-    """The variables that this process was started with, where the system tells (Linux)."""
+def exported() -> Collection[str] | None:
+    """The variables that this process was started with, where the system tells (Linux); else None."""
     try:
         block = Path("/proc/self/environ").read_bytes()
     except OSError:
-        return ()
+        return None
     return {os.fsdecode(entry.partition(b"=")[0]) for entry in block.split(b"\0")}

@@ -1,7 +1,9 @@
 """`flask key`: the commands for the signing key. They work where the service refuses to start."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +16,7 @@ from .. import envfile, settings
 from . import rotation, store
 from .policy import bits, refusal
 from .ring import SINCE, VARIABLES, KeyRing, fingerprint, mint
-from .sources import CONFIG, ENV_FILE, command, load, refused
+from .sources import CONFIG, ENV_FILE, command, find, load, refused
 
 key = AppGroup("key", help="Make, look at and rotate the key that signs sessions.")
 
@@ -33,13 +35,36 @@ class Here(NamedTuple):
     lifetime: timedelta
 
 
-def here() -> Here:
-    """Load configuration and keys as `create_app` does, without the application."""
+def configured() -> tuple[str, Flask]:
+    """The environment, and an application with its configuration but no keys yet."""
     env = settings.choose_environment()
     app = Flask(__package__.partition(".")[0], instance_path=settings.INSTANCE)
     settings.load(app, env)
+    return env, app
+
+
+def here() -> Here:
+    """Load configuration and keys as `create_app` does, without the application."""
+    env, app = configured()
     ring, place = load(app.config)
-    return Here(env, ring, place, app.permanent_session_lifetime)
+    try:
+        return Here(env, ring, place, app.permanent_session_lifetime)
+    except (TypeError, OverflowError):
+        raise settings.StartupError("PERMANENT_SESSION_LIFETIME is no number of seconds.") from None
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """No other `flask key` command changes the project's .env meanwhile."""
+    if settings.ROOT is None or not os.access(settings.ROOT, os.W_OK):
+        yield
+        return
+    path = settings.ROOT / ".env"
+    try:
+        with envfile.locked(path):
+            yield
+    except envfile.EnvFileError as error:
+        raise unwritable(path, error) from None
 
 
 def now() -> datetime:
@@ -160,39 +185,36 @@ def revoke(yes: bool) -> None:
             err=True,
         )
     new = rotation.revoke(mint(), now())
-    if in_env_file():
-        write(new, "revoked")
-        return
-    at = here()
-    if at.place == store.PLACE and saved(at.ring, new):
-        tell("revoked", store.PLACE, new)
-    else:
-        assignments(new, at.place)
+    with alone():
+        # Not `here()`: a key that the policy refuses can be replaced too.
+        found = find(configured()[1].config)
+        place = found.place if found else ""
+        if place == ENV_FILE:
+            write(new, "revoked")
+        elif place == store.PLACE and saved(here().ring, new):
+            tell("revoked", store.PLACE, new)
+        elif found:
+            assignments(new, place)
+        else:
+            raise settings.StartupError(f"There is no key to revoke. Make one: {command('init')}")
 
 
 def step(change: Callable[[Here], KeyRing], done: str, then: str = "", following: str = "") -> None:
     """Take one step of a rotation, on .env or, where the keys come from elsewhere, in words."""
-    at = here()
-    try:
-        ring = change(at)
-    except rotation.RotationError as error:
-        raise settings.StartupError(str(error).replace("flask key", settings.flask_command("key"))) from None
-    if at.place == ENV_FILE:
-        write(ring, done)
-    elif at.place == store.PLACE and saved(at.ring, ring):
-        tell(done, store.PLACE, ring)
-    else:
-        assignments(ring, at.place)
+    with alone():
+        at = here()
+        try:
+            ring = change(at)
+        except rotation.RotationError as error:
+            raise settings.StartupError(str(error).replace("flask key", settings.flask_command("key"))) from None
+        if at.place == ENV_FILE:
+            write(ring, done)
+        elif at.place == store.PLACE and saved(at.ring, ring):
+            tell(done, store.PLACE, ring)
+        else:
+            assignments(ring, at.place)
     if then:
         click.echo(then.format(command(following)), err=True)
-
-
-def in_env_file() -> bool:
-    """Whether the keys are kept in .env, good ones or not."""
-    try:
-        return here().place == ENV_FILE
-    except settings.StartupError:
-        return settings.choose_environment() == "development" and bool(settings.dotenv().get("SECRET_KEY"))
 
 
 def values_of(ring: KeyRing) -> dict[str, object]:
@@ -203,6 +225,11 @@ def values_of(ring: KeyRing) -> dict[str, object]:
 
 def as_text(ring: KeyRing) -> dict[str, str | None]:
     """The same for an environment or an .env file."""
+    if any("," in str(each) for each in ring.previous):
+        raise settings.StartupError(
+            "The key has a comma, which in SECRET_KEY_FALLBACKS separates keys, so it can't be kept there."
+            f" Everybody is logged out without it: {command('revoke')}"
+        )
     values = {name: ",".join(value) if isinstance(value, list) else value for name, value in values_of(ring).items()}
     return {name: None if value is None else str(value) for name, value in values.items()}
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from itertools import pairwise
 from math import log2
 from typing import NamedTuple
@@ -58,7 +59,9 @@ class Refusal(NamedTuple):
 def bits(key: str | bytes) -> int:
     """The bits that `key` is worth at most, in the smallest alphabet that it is written in."""
     if isinstance(key, bytes):
-        return 8 * len(key)
+        if not re.fullmatch(rb"[ -~]*", key):
+            return 8 * len(key)
+        key = key.decode()  # somebody has typed it: random bytes are all printable once in seven million times
     return next((int(len(key) * each) for alphabet, each in ALPHABETS if alphabet.fullmatch(key)), 0)
 
 
@@ -104,15 +107,13 @@ def fallbacks_refusal(keys: object) -> Refusal | None:
     return next((problem for key in keys if (problem := refusal(key))), None)
 
 
-def repeated(ring: KeyRing) -> Refusal | None:
+def repeated(key: str | bytes | None, ring: KeyRing) -> Refusal | None:
     """A fallback that is the current key would never be retired."""
-    if ring.current in ring.fallbacks():
-        return Refusal("key-repeated", "is a fallback key, or the next one, too")
-    return None
+    return Refusal("key-repeated", "holds the key that SECRET_KEY is already") if key == ring.current else None
 
 
-def development(key: str | bytes | None, own: str) -> Refusal | None:
-    """Whether `key`, of production, is the one that lies in the project's .env: many machines have had that."""
-    if key in (own, own.encode()):
+def development(key: str | bytes | None, own: Collection[str]) -> Refusal | None:
+    """Whether `key`, of production, is one of `own`, which lie in the project's .env: many have had that."""
+    if key in own or key in [each.encode() for each in own]:
         return Refusal("key-development", "is the development key of this project's .env")
     return None

@@ -75,8 +75,9 @@ def mint() -> TextKey:
 
 
 def changed_at(path: Path) -> datetime:
-    """When the file at `path` was last written."""
-    return datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+    """When the file at `path` was last written, or moved there."""
+    status = path.stat()
+    return datetime.fromtimestamp(int(max(status.st_mtime, status.st_ctime)), UTC)
 
 
 @cache
@@ -93,4 +94,4 @@ class Found:
     current: object
     next: object = None
     previous: object = ()
-    since: str | datetime | None = None
+    since: object = None

@@ -45,7 +45,7 @@ def retire(ring: KeyRing, now: datetime, lifetime: timedelta, *, force: bool = F
     if not force and due is None:
         raise RotationError(
             "Since when the current key signs is not known (SECRET_KEY_SINCE), so sessions may be lost."
-            f" If it has signed for {lifetime.days} days: flask key retire --force"
+            f" If it has signed for {lifetime}: flask key retire --force"
         )
     if not force and due is not None and now < due:
         raise RotationError(
@@ -57,7 +57,10 @@ def retire(ring: KeyRing, now: datetime, lifetime: timedelta, *, force: bool = F
 
 def retirement(ring: KeyRing, lifetime: timedelta) -> datetime | None:
     """When the older keys can be retired; None without any, or when that is not known."""
-    return ring.since + lifetime if ring.previous and ring.since else None
+    try:
+        return ring.since + lifetime if ring.previous and ring.since else None
+    except OverflowError:
+        return None
 
 
 def rotate(ring: KeyRing, new: Key, now: datetime) -> KeyRing:

@@ -7,11 +7,15 @@ retiring the old key would log out people who use the service every day.
 import logging
 from collections import Counter
 
-from flask import Flask, Request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Flask, Request, Response
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
 log = logging.getLogger(__name__)
+
+
+class FallbackSession(SecureCookieSession):
+    """A session that a fallback key verified."""
 
 
 class RingSessionInterface(SecureCookieSessionInterface):
@@ -37,15 +41,20 @@ class RingSessionInterface(SecureCookieSessionInterface):
             if not fallbacks:
                 return self.rejected("bad signature")
         try:
-            session = self.session_class(self.serializer_for(app, fallbacks).loads(cookie, max_age))
+            session = FallbackSession(self.serializer_for(app, fallbacks).loads(cookie, max_age))
         except SignatureExpired:
             return self.rejected("expired")
         except BadSignature:
             return self.rejected("bad signature")
         self.counts["fallback"] += 1
         log.info("session verified by a fallback key")
-        session.modified = True  # so it is written in this answer, with the current key and Vary: Cookie
         return session
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        # A shared cache may keep a public answer, and would hand the cookie to others.
+        if isinstance(session, FallbackSession) and not response.cache_control.public:
+            session.modified = True  # so it is written in this answer, with the current key and Vary: Cookie
+        super().save_session(app, session, response)
 
     def rejected(self, why: str) -> SecureCookieSession:
         """An empty session in the place of a cookie that is not accepted."""

@@ -70,12 +70,14 @@ def find(config: Config) -> Found | None:
         )
     if any(variable in os.environ for variable in VARIABLES):
         variables = from_variables(os.environ, ENVIRONMENT)
-        if stored and stored.current != variables.current:
+        if stored is None:
+            return variables
+        names = [variable for variable in VARIABLES if variable in os.environ]
+        if stored.current != variables.current or names != ["SECRET_KEY"]:
             raise settings.StartupError(
-                f"SECRET_KEY in the environment and {store.VARIABLE} are two different keys [key-twice]."
-                " Keep one of them: unset SECRET_KEY"
+                f"{' and '.join(names)} in the environment and {store.PLACE} ({store.VARIABLE}) differ [key-twice]."
+                f" Keep one of the two: unset {' '.join(names)}"
             )
-        return variables
     if stored:
         return stored
     if in_files[0] is not None:
@@ -113,10 +115,12 @@ def judge(found: Found, env: str) -> KeyRing:
         tuple(redacted(key) for key in found.previous),  # type: ignore[attr-defined]
         parsed_since(found),
     )
-    check("SECRET_KEY", policy.repeated(ring))
+    check("SECRET_KEY_NEXT", policy.repeated(ring.next, ring))
+    for previous in ring.previous:
+        check("SECRET_KEY_FALLBACKS", policy.repeated(previous, ring))
     if ring.current == published_example():
         check("SECRET_KEY", policy.Refusal("key-example", "is the one in .env.example, which is in git"))
-    if env == "production" and (own := development_key()):
+    if env == "production" and (own := development_keys()):
         for variable, key in (("SECRET_KEY", ring.current), ("SECRET_KEY_NEXT", ring.next)):
             check(variable, policy.development(key, own))
         for key in ring.previous:
@@ -126,10 +130,10 @@ def judge(found: Found, env: str) -> KeyRing:
 
 def parsed_since(found: Found) -> datetime | None:
     """When the current key began to sign, as its source says. Raises settings.StartupError."""
-    if found.since is None or isinstance(found.since, datetime):
-        return found.since
+    if found.since is None:
+        return None
     try:
-        since = datetime.fromisoformat(found.since)
+        since = found.since if isinstance(found.since, datetime) else datetime.fromisoformat(str(found.since))
     except ValueError:
         raise settings.StartupError(
             f"{SINCE} in {found.place} is no date [since-format]. It looks like {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -137,11 +141,12 @@ def parsed_since(found: Found) -> datetime | None:
     return since if since.tzinfo else since.replace(tzinfo=UTC)
 
 
-def development_key() -> str | None:
-    """The key in the project's .env, where there is one and production can read it."""
+def development_keys() -> set[str]:
+    """The keys in the project's .env, where there are any and production can read it."""
     with suppress(settings.StartupError):
-        return settings.dotenv().get("SECRET_KEY")
-    return None
+        values = settings.dotenv()
+        return {key for variable in VARIABLES for key in values.get(variable, "").split(",") if key}
+    return set()
 
 
 def published_example() -> str | None:
@@ -188,9 +193,11 @@ def refused(variable: str, place: str, problem: policy.Refusal) -> settings.Star
     empty = problem.id in ("key-empty", "key-missing")
     if place == ENVIRONMENT:
         first = "Unset it, or set it" if empty else "Set another"
-        cure = f'{first}: export SECRET_KEY="$({new})"' if variable == "SECRET_KEY" else f"Without it: unset {variable}"
+        cure = (
+            f'{first}: export SECRET_KEY="$({new})"' if variable == "SECRET_KEY" else f"Take it out: unset {variable}"
+        )
     elif variable != "SECRET_KEY":
-        cure = f"Remove {variable} from {place}."
+        cure = f"Take it out of {variable} in {place}."
     elif place == ENV_FILE:
         cure = f"Make one: {command('init')}" if empty else f"Replace it: {command('revoke')}"
     else:

@@ -24,12 +24,14 @@ def file_paths(environ: Mapping[str, str]) -> dict[str, Path]:
     for variable, path in named.items():
         if not path:
             raise settings.StartupError(f"{variable}_FILE is set but empty [file-name]. unset {variable}_FILE")
+    if named and "SECRET_KEY" not in named:
+        raise settings.StartupError(f"{next(iter(named))}_FILE is set without SECRET_KEY_FILE [file-name]. Set it too.")
     if named:
         return {variable: Path(path) for variable, path in named.items()}
     for folder in FOLDERS:
-        if (folder / "secret_key").exists():
+        if os.path.exists(folder / "secret_key"):  # False too where it may not be looked at
             paths = {variable: folder / variable.lower() for variable in VARIABLES}
-            return {variable: path for variable, path in paths.items() if path.exists()}
+            return {variable: path for variable, path in paths.items() if os.path.exists(path)}
     return {}
 
 
