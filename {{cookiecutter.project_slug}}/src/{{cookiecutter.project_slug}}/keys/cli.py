@@ -23,8 +23,6 @@ key = AppGroup("key", help="Make, look at and rotate the key that signs sessions
 # For a project that has lost its .env.example.
 PLAIN_ENV = b"APP_ENV=development\nSECRET_KEY=\n"
 
-HEADING = {"current": "signs", "next": "verifies, staged", "previous": "verifies, older"}
-
 
 class Here(NamedTuple):
     """The keys of the environment that the command runs in."""
@@ -188,15 +186,9 @@ def revoke(yes: bool) -> None:
     with alone():
         # Not `here()`: a key that the policy refuses can be replaced too.
         found = find(configured()[1].config)
-        place = found.place if found else ""
-        if place == ENV_FILE:
-            write(new, "revoked")
-        elif place == store.PLACE and saved(here().ring, new):
-            tell("revoked", store.PLACE, new)
-        elif found:
-            assignments(new, place)
-        else:
+        if found is None:
             raise settings.StartupError(f"There is no key to revoke. Make one: {command('init')}")
+        keep(new, found.place, "revoked", before=here().ring if found.place == store.PLACE else new)
 
 
 def step(change: Callable[[Here], KeyRing], done: str, then: str = "", following: str = "") -> None:
@@ -204,17 +196,21 @@ def step(change: Callable[[Here], KeyRing], done: str, then: str = "", following
     with alone():
         at = here()
         try:
-            ring = change(at)
+            keep(change(at), at.place, done, before=at.ring)
         except rotation.RotationError as error:
             raise settings.StartupError(str(error).replace("flask key", settings.flask_command("key"))) from None
-        if at.place == ENV_FILE:
-            write(ring, done)
-        elif at.place == store.PLACE and saved(at.ring, ring):
-            tell(done, store.PLACE, ring)
-        else:
-            assignments(ring, at.place)
     if then:
         click.echo(then.format(command(following)), err=True)
+
+
+def keep(ring: KeyRing, place: str, done: str, before: KeyRing) -> None:
+    """Put `ring`, which followed from `before`, where the keys come from, or print the assignments that do."""
+    if place == ENV_FILE:
+        write(ring)
+    elif place != store.PLACE or not store.save(before, ring):
+        assignments(ring, place)
+        return
+    click.echo(f"{done}: {place} now signs with {fingerprint(ring.current)}; {len(ring.fallbacks())} more verify.")
 
 
 def values_of(ring: KeyRing) -> dict[str, object]:
@@ -245,27 +241,13 @@ def as_python(ring: KeyRing) -> dict[str, str | None]:
     return {name: None if value is None else source(value) for name, value in values_of(ring).items()}
 
 
-def write(ring: KeyRing, done: str) -> None:
+def write(ring: KeyRing) -> None:
     """Put `ring` into the project's .env, in one step."""
     path = Path(settings.ROOT or ".", ".env")
     try:
         envfile.replace(path, envfile.changed(path.read_bytes(), as_text(ring)))
     except (OSError, envfile.EnvFileError) as error:
         raise unwritable(path, error) from None
-    tell(done, str(path), ring)
-
-
-def saved(before: KeyRing, after: KeyRing) -> bool:
-    """Put `after` into the platform's store; False where it takes none from here."""
-    try:
-        return store.save(before, after)
-    except rotation.RotationError as error:
-        raise settings.StartupError(str(error)) from None
-
-
-def tell(done: str, place: str, ring: KeyRing) -> None:
-    """Say what was done; the service learns of it when it starts again."""
-    click.echo(f"{done}: {place} now signs with {fingerprint(ring.current)}; {len(ring.fallbacks())} more verify.")
 
 
 def assignments(ring: KeyRing, place: str) -> None:

@@ -61,18 +61,17 @@ def find(config: Config) -> Found | None:
     if config["APP_ENV"] == "testing":
         return Found(PROCESS, process_key())
     stored = store.find(os.environ)
-    in_files = config["SECRET_KEY"], config.get("SECRET_KEY_NEXT"), config["SECRET_KEY_FALLBACKS"]
-    elsewhere = stored or any(variable in os.environ for variable in VARIABLES)
-    if elsewhere and in_files[2] is not None:
+    names = [variable for variable in VARIABLES if variable in os.environ]
+    current, following, fallbacks = (config.get(variable) for variable in VARIABLES)
+    if (stored or names) and fallbacks is not None:
         raise settings.StartupError(
             f"SECRET_KEY_FALLBACKS in {CONFIG} would not be used, as SECRET_KEY comes from elsewhere"
             f" [fallbacks-place]. Move it there: {command('show')}"
         )
-    if any(variable in os.environ for variable in VARIABLES):
+    if names:
         variables = from_variables(os.environ, ENVIRONMENT)
         if stored is None:
             return variables
-        names = [variable for variable in VARIABLES if variable in os.environ]
         if stored.current != variables.current or names != ["SECRET_KEY"]:
             raise settings.StartupError(
                 f"{' and '.join(names)} in the environment and {store.PLACE} ({store.VARIABLE}) differ [key-twice]."
@@ -80,8 +79,8 @@ def find(config: Config) -> Found | None:
             )
     if stored:
         return stored
-    if in_files[0] is not None:
-        return Found(CONFIG, *in_files[:2], () if in_files[2] is None else in_files[2], config.get(SINCE))
+    if current is not None:
+        return Found(CONFIG, current, following, () if fallbacks is None else fallbacks, config.get(SINCE))
     if config["APP_ENV"] == "development" and settings.ROOT and (values := settings.dotenv()):
         return from_variables(values, ENV_FILE, changed_at(settings.ROOT / ".env"))
     return None
@@ -115,16 +114,14 @@ def judge(found: Found, env: str) -> KeyRing:
         tuple(redacted(key) for key in found.previous),  # type: ignore[attr-defined]
         parsed_since(found),
     )
-    check("SECRET_KEY_NEXT", policy.repeated(ring.next, ring))
-    for previous in ring.previous:
-        check("SECRET_KEY_FALLBACKS", policy.repeated(previous, ring))
+    verifying = [("SECRET_KEY_NEXT", ring.next), *(("SECRET_KEY_FALLBACKS", key) for key in ring.previous)]
+    for variable, key in verifying:
+        check(variable, policy.repeated(key, ring))
     if ring.current == published_example():
         check("SECRET_KEY", policy.Refusal("key-example", "is the one in .env.example, which is in git"))
     if env == "production" and (own := development_keys()):
-        for variable, key in (("SECRET_KEY", ring.current), ("SECRET_KEY_NEXT", ring.next)):
+        for variable, key in [("SECRET_KEY", ring.current), *verifying]:
             check(variable, policy.development(key, own))
-        for key in ring.previous:
-            check("SECRET_KEY_FALLBACKS", policy.development(key, own))
     return ring
 
 

@@ -10,15 +10,12 @@ from .ring import SINCE, VARIABLES, Found, KeyRing, changed_at
 PLACE = "secret files"
 VARIABLE = "SECRET_KEY_FILE"
 
-# Where a platform mounts secrets as files, when it does: systemd's LoadCredential, then Docker.
-FOLDERS = [Path(folder) for folder in (os.environ.get("CREDENTIALS_DIRECTORY"), "/run/secrets") if folder]
-
 
 def file_paths(environ: Mapping[str, str]) -> dict[str, Path]:
     """The secret file of each variable that has one.
 
     SECRET_KEY_FILE and the like name them; else they are secret_key, secret_key_next and
-    secret_key_fallbacks in the first of FOLDERS that has a secret_key.
+    secret_key_fallbacks in systemd's $CREDENTIALS_DIRECTORY or Docker's /run/secrets, the first that has a secret_key.
     """
     named = {variable: environ[f"{variable}_FILE"] for variable in VARIABLES if f"{variable}_FILE" in environ}
     for variable, path in named.items():
@@ -28,7 +25,7 @@ def file_paths(environ: Mapping[str, str]) -> dict[str, Path]:
         raise settings.StartupError(f"{next(iter(named))}_FILE is set without SECRET_KEY_FILE [file-name]. Set it too.")
     if named:
         return {variable: Path(path) for variable, path in named.items()}
-    for folder in FOLDERS:
+    for folder in [Path(each) for each in (environ.get("CREDENTIALS_DIRECTORY"), "/run/secrets") if each]:
         if os.path.exists(folder / "secret_key"):  # False too where it may not be looked at
             paths = {variable: folder / variable.lower() for variable in VARIABLES}
             return {variable: path for variable, path in paths.items() if os.path.exists(path)}
