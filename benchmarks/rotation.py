@@ -1,6 +1,6 @@
 """A rotation rolled out over four gunicorn instances under load: sessions lost, and the throughput meanwhile."""
 
-import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,15 +11,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from fleet import Fleet, wait_for
 from measure import finish
-from support import bake, run
+from support import bake, production, run
 
 SESSIONS, LIFETIME = 2000, 20
 
 
 def rotation(folder: Path, staged: bool) -> Fleet:
     """Rotate with all sessions in use, by the README's steps or all at once."""
-    env = {"APP_ENV": "production", "SECRET_KEY": secrets.token_hex(32)}
-    fleet = Fleet(folder / "venv" / "bin", folder, env | {"FLASK_PERMANENT_SESSION_LIFETIME": str(LIFETIME)})
+    env = production(FLASK_PERMANENT_SESSION_LIFETIME=str(LIFETIME))
+    fleet = Fleet(folder / "venv" / "bin", folder, env)
     with fleet.running():
         fleet.open_sessions(SESSIONS)
         started, before = time.perf_counter(), fleet.requests
@@ -46,6 +46,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         project = bake(folder)
+        shutil.copy(project / "gunicorn.conf.py", folder)
         run("uv", "venv", "--quiet", "--python", sys.executable, folder / "venv", cwd=folder)
         subprocess.run(["uv", "pip", "install", "--quiet", "--python", folder / "venv", project], check=True)
         good, bad = rotation(folder, staged=True), rotation(folder, staged=False)

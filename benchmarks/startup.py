@@ -42,7 +42,7 @@ if __name__ == "__main__":
         ):
             subprocess.run(command, check=True)
         python = project / ".venv" / "bin" / "python"
-        env = {**os.environ, "SECRET_KEY": secrets.token_hex(32)}
+        env = {**os.environ, "SECRET_KEY": secrets.token_hex(32), "TRUSTED_HOSTS": "localhost"}
         run = partial(cpu_seconds, cwd=work, env=env)
         finish(
             compare(

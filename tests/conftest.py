@@ -1,6 +1,7 @@
 """What the tests share: one project baked with default answers, and one environment for it."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,9 +42,10 @@ def development(project: Project) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def installed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel and nothing of development."""
+    """An environment with the wheel and nothing of development, in a folder with the configuration of gunicorn."""
     place = tmp_path_factory.mktemp("installed")
     run("uv", "build", "--quiet", "--wheel", "--out-dir", place, cwd=project.path)
     run("uv", "venv", "--quiet", "--python", sys.executable, place / "venv", cwd=place)
     run("uv", "pip", "install", "--quiet", "--python", place / "venv", *place.glob("*.whl"), cwd=place)
+    shutil.copy(project.path / "gunicorn.conf.py", place)
     return place

@@ -19,7 +19,7 @@ FIRST = "first visit"
 
 @dataclass
 class Instance:
-    """One gunicorn: it is drained, stopped and started again with another environment."""
+    """One gunicorn by the gunicorn.conf.py in `folder`: it is drained, stopped and started with other variables."""
 
     program: Path
     folder: Path
@@ -28,8 +28,7 @@ class Instance:
     stack: ExitStack = field(default_factory=ExitStack)
 
     def start(self, env: dict[str, str]) -> None:
-        options = ["--no-control-socket", "--worker-class=gthread", "--threads=4", f"--bind=127.0.0.1:{self.port}"]
-        command = [self.program, *options, f"{SLUG}:create_app()"]
+        command = [self.program, f"--bind=127.0.0.1:{self.port}", "--workers=1"]
         self.stack.enter_context(serve(command, self.port, self.folder, clean_environ(**env)))
 
 

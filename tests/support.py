@@ -1,6 +1,7 @@
 """What the tests call: baking, running commands, serving on a free port."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -25,12 +26,18 @@ SLUG = "my_flask_service"
 # Importing the raw package and hooks must not leave files in the template.
 sys.dont_write_bytecode = True
 
-SETTINGS = ("APP_ENV", "SECRET_KEY", "FLASK_", "GIT_", "VIRTUAL_ENV", "UV_PROJECT")
+SETTINGS = ("APP_ENV", "SECRET_KEY", "TRUSTED_", "FLASK_", "GIT_", "VIRTUAL_ENV", "UV_PROJECT")
 
 
 def clean_environ(**more: str) -> dict[str, str]:
     """The environment of a person's shell, with no setting of the service's in it."""
     return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)} | more
+
+
+def production(**more: str) -> dict[str, str]:
+    """What a machine of production says, with a key of this call's own."""
+    hosts = "127.0.0.1,localhost"
+    return {"APP_ENV": "production", "SECRET_KEY": secrets.token_hex(32), "TRUSTED_HOSTS": hosts, **more}
 
 
 def skip_or_fail(reason: str) -> None:

@@ -36,7 +36,8 @@ class Service:
         )
 
     def flask(self, *arguments: str, code: int = 0, without: str = "", **more: str) -> str:
-        env = {"APP_ENV": "production", "SECRET_KEY_AWS_SECRET_ID": NAME, **self.credentials, **more}
+        env = {"APP_ENV": "production", "TRUSTED_HOSTS": "localhost", "SECRET_KEY_AWS_SECRET_ID": NAME}
+        env |= {**self.credentials, **more}
         env.pop(without, None)
         home = clean_environ(HOME=str(self.path), AWS_EC2_METADATA_DISABLED="true", **env)
         output = run(self.path / ".venv" / "bin" / "flask", *arguments, cwd=self.path, code=code, env=home)

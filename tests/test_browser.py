@@ -9,7 +9,18 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from support import Project, need
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-PANELS = ["Version", "Timer", "Header", "RequestVars", "ConfigVars", "Template", "Logging", "RouteList", "g"]
+PANELS = [
+    "Security",
+    "Config",
+    "Version",
+    "Timer",
+    "Header",
+    "Request",
+    "Template",
+    "Logging",
+    "RouteList",
+    "g",
+]
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +62,11 @@ def test_a_panel_opens_by_a_click_and_no_page_shows_the_key(project: Project, de
         assert content.is_visible()
         page.click(f"#flDebug{panel}Panel a")
         assert not content.is_visible()
-    page.click("#flDebugConfigVarsPanel a")
-    row = page.locator("#flDebugConfigVarsPanel-content tr", has_text="SESSION_COOKIE_HTTPONLY").bounding_box()
+    page.click("#flDebugConfigPanel a")
+    row = page.locator("#flDebugConfigPanel-content tr", has_text="SESSION_COOKIE_HTTPONLY").bounding_box()
     assert row is not None
     assert row["height"] < 40, "the page's style breaks the toolbar's words"
-    panel_text = page.inner_text("#flDebugConfigVarsPanel-content")
+    panel_text = page.inner_text("#flDebugConfigPanel-content")
     fingerprint = page.inner_text("main dd code >> nth=0")
     assert f"<key {fingerprint}>" in panel_text
     assert project.key not in page.content()

@@ -33,7 +33,14 @@ from support import (
 TREE = """
 .dockerignore .env .env.example .flaskenv .gitignore Dockerfile Makefile README.md pyproject.toml
 src/SLUG/__init__.py src/SLUG/envfile.py src/SLUG/errors.py src/SLUG/health.py src/SLUG/pages.py
-src/SLUG/settings.py src/SLUG/toolbar.py
+src/SLUG/server.py src/SLUG/settings.py
+gunicorn.conf.py
+src/SLUG/doctor/__init__.py src/SLUG/doctor/cli.py src/SLUG/doctor/files.py src/SLUG/doctor/finding.py
+src/SLUG/doctor/keys.py src/SLUG/doctor/shown.py src/SLUG/doctor/variables.py src/SLUG/doctor/web.py
+src/SLUG/logs/__init__.py src/SLUG/logs/redaction.py
+src/SLUG/toolbar/__init__.py src/SLUG/toolbar/examination.py src/SLUG/toolbar/panels.py
+src/SLUG/toolbar/config.html src/SLUG/toolbar/request.html src/SLUG/toolbar/security.html src/SLUG/toolbar/session.html
+src/SLUG/web/__init__.py src/SLUG/web/csrf.py src/SLUG/web/headers.py src/SLUG/web/hosts.py
 src/SLUG/config/default.py src/SLUG/config/development.py src/SLUG/config/production.py src/SLUG/config/testing.py
 src/SLUG/keys/__init__.py src/SLUG/keys/cli.py src/SLUG/keys/policy.py src/SLUG/keys/ring.py
 src/SLUG/keys/rotation.py src/SLUG/keys/session.py src/SLUG/keys/sources.py src/SLUG/keys/store.py

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from itsdangerous import BadSignature, TimestampSigner
-from support import RAW_PACKAGE, SLUG, Project, clean_environ, key_of, run
+from support import RAW_PACKAGE, SLUG, Project, clean_environ, key_of, production, run
 
 KEYS = [secrets.token_hex(32) for _ in range(12)]
 
@@ -311,7 +311,7 @@ def test_a_rotation_on_env(home: Home) -> None:
 
 def test_revoke_replaces_a_key_that_the_service_refuses(home: Home) -> None:
     home.env.write_text("APP_ENV=development\nSECRET_KEY=changeme\n")
-    assert "Replace it: uv run flask key revoke" in home.flask("run", code=1)
+    assert "[key-placeholder]. uv run flask key revoke" in home.flask("run", code=1)
     home.flask("key", "revoke", "--yes")
     assert len(key_of(home.path)) == 64
     home.flask("key", "show")
@@ -438,7 +438,8 @@ def test_forging_attempts(home: Home) -> None:
     current, fallback, retired = KEYS[:3]
     forged = ["", fallback[0], fallback[-1], retired, key_of(home.path), "not-so-secret", current[:-1]]
     cookies = [cookie(key) for key in (current, fallback, *forged)]
-    env = clean_environ(SECRET_KEY=current, SECRET_KEY_FALLBACKS=fallback, PYTHONPATH=str(home.path / "src"))
+    keys = {"SECRET_KEY": current, "SECRET_KEY_FALLBACKS": fallback}
+    env = clean_environ(**production(**keys), PYTHONPATH=str(home.path / "src"))
     output = run(home.project.program("python"), "-c", FORGE, cwd=home.path, env=env, text="\n".join(cookies))
     assert str([True, True, *[False] * len(forged)]) in output
     assert str({"fallback": 1, "rejected": len(forged)}) in output

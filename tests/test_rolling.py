@@ -1,21 +1,16 @@
 """A rotation rolled out over four instances, under load."""
 
-import secrets
 from pathlib import Path
 
 from fleet import Fleet, wait_for
+from support import production
 
 LIFETIME = 20  # seconds, in the place of 31 days
 SESSIONS = 2000
 
 
 def fleet(installed: Path) -> Fleet:
-    env = {
-        "APP_ENV": "production",
-        "SECRET_KEY": secrets.token_hex(32),
-        "FLASK_PERMANENT_SESSION_LIFETIME": str(LIFETIME),
-    }
-    return Fleet(installed / "venv" / "bin", installed, env)
+    return Fleet(installed / "venv" / "bin", installed, production(FLASK_PERMANENT_SESSION_LIFETIME=str(LIFETIME)))
 
 
 def test_a_staged_rotation_loses_no_session(installed: Path) -> None:
@@ -29,7 +24,7 @@ def test_a_staged_rotation_loses_no_session(installed: Path) -> None:
             four.roll_out(retired)
         four.use_all()
         assert first not in four.env.values()
-        assert four.env.keys() == {"APP_ENV", "SECRET_KEY", "SECRET_KEY_SINCE", "FLASK_PERMANENT_SESSION_LIFETIME"}
+        assert four.env.keys() == {*production(), "SECRET_KEY_SINCE", "FLASK_PERMANENT_SESSION_LIFETIME"}
         assert four.requests > 3 * SESSIONS
         assert (four.lost, four.failed) == (0, 0), four.requests
         # A leak: every session is void at once.

@@ -17,12 +17,16 @@ CreateApp = Callable[..., Flask]
 
 @pytest.fixture(autouse=True)
 def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty folder in the project's place, so that no test sees this machine's .env and settings."""
+    """An empty folder in the project's place, so that no test sees this machine's .env and settings.
+
+    The one thing that is set is what production can't be without, besides its key.
+    """
     settings = import_module(f"{PACKAGE}.settings")
     monkeypatch.setattr(settings, "ROOT", tmp_path)
     monkeypatch.setattr(settings, "INSTANCE", str(tmp_path / "instance"))
-    for name in [name for name in os.environ if name.startswith(("APP_ENV", "SECRET_KEY", "FLASK_"))]:
+    for name in [name for name in os.environ if name.startswith(("APP_ENV", "SECRET_KEY", "FLASK_", "TRUSTED_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("TRUSTED_HOSTS", "localhost")
     return tmp_path
 
 

@@ -2,7 +2,8 @@
 
 from flask import Flask
 
-from . import errors, health, keys, pages, settings
+from . import errors, health, keys, logs, pages, settings
+from .web import csrf, headers, hosts
 
 
 def create_app(env: str | None = None) -> Flask:
@@ -17,7 +18,11 @@ def create_app(env: str | None = None) -> Flask:
     env = settings.choose_environment(env)
     app = Flask(__name__, instance_path=settings.INSTANCE)
     settings.load(app, env)
+    logs.init_app(app)
     keys.init_app(app)
+    headers.init_app(app)
+    hosts.init_app(app)
+    csrf.init_app(app)
     errors.init_app(app)
     app.register_blueprint(pages.bp)
     app.register_blueprint(health.bp)

@@ -43,6 +43,11 @@ def parse(data: bytes) -> dict[str, str]:
     return values
 
 
+def names(data: bytes) -> list[str]:
+    """The name that each assignment in the bytes of an .env file is to. Raises EnvFileError."""
+    return [binding.key for binding, _line in _parsed(_text(data)) if binding.key is not None]
+
+
 def read_as_flask() -> dict[str, str]:
     """What the `flask` command reads by itself: the nearest `.env`, with ${NAME} expanded."""
     from dotenv import dotenv_values, find_dotenv

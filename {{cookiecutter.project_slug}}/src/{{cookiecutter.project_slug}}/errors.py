@@ -4,6 +4,8 @@ from flask import Flask, json, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from .logs import request_id
+
 PROBLEM = "application/problem+json"
 
 # What a person reads, where Werkzeug's own words are meant for developers.
@@ -31,11 +33,12 @@ def answer(error: HTTPException) -> Response:
     code = response.status_code
     # What abort(404, "No such invoice.") says; else our words, or Werkzeug's.
     detail = vars(error).get("description") or EXPLANATIONS.get(code, error.description)
+    name = request_id(request.environ)  # what to look for in the logs
     if wants_json():
-        problem = {"type": "about:blank", "title": error.name, "status": code, "detail": detail}
+        problem = {"type": "about:blank", "title": error.name, "status": code, "detail": detail, "request_id": name}
         response.data, response.content_type = json.dumps(problem), PROBLEM
     else:
-        response.data = render_template("error.html", code=code, title=error.name, detail=detail)
+        response.data = render_template("error.html", code=code, title=error.name, detail=detail, request_id=name)
         response.content_type = "text/html; charset=utf-8"
     response.vary.add("Accept")
     return response

@@ -4,6 +4,8 @@ from flask import Blueprint
 
 bp = Blueprint("health", __name__)
 
+PATHS = ("/healthz", "/readyz")  # answered on any host
+
 
 @bp.get("/healthz")
 def alive() -> dict[str, str]:

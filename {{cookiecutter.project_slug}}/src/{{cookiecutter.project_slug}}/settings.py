@@ -4,11 +4,11 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import click
-from flask import Flask
+from flask import Config, Flask
 from flask.cli import NoAppException
 
 from . import envfile
@@ -22,20 +22,33 @@ ROOT = _above if (_above / "pyproject.toml").is_file() else None
 # Flask's own choice for a wheel: var/<package>-instance in the virtual environment.
 INSTANCE = str(ROOT / "instance") if ROOT else None
 
+# Settings that are variables by their own name too, without FLASK_ and taken as text.
+VARIABLES = ("TRUSTED_HOSTS", "TRUSTED_PROXIES")
+
+EXTENSION = "settings"
+
 # What `load` took from .env into the environment, as JSON, for `forget_dotenv`.
 FROM_DOTENV = "DOTENV_VARIABLES"
 
 
-class StartupError(NoAppException):
-    """Why the service does not start, in one line that names the cure.
-
-    The `flask` command shows a NoAppException as a line instead of a traceback.
-    """
+class CommandError(NoAppException):
+    """What a command can't do, in one line. The `flask` command shows a NoAppException without a traceback."""
 
     exit_code = 1
 
     def show(self, file: object = None) -> None:
         click.echo(f"Error: {self.format_message()}", err=True)
+
+
+class StartupError(CommandError, RuntimeError):
+    """Why the service does not start: an id that does not change, what is wrong, and what to do about it.
+
+    gunicorn shows a RuntimeError of an application that it loads before its workers as a line, too.
+    """
+
+    def __init__(self, id: str, problem: str, cure: str) -> None:
+        super().__init__(f"{problem} [{id}]. {cure}".rstrip())
+        self.id, self.problem, self.cure = id, problem, cure
 
 
 def flask_command(arguments: str) -> str:
@@ -56,44 +69,85 @@ def choose_environment(env: str | None = None) -> str:
         env, where, cure = dotenv().get("APP_ENV", "production"), f"APP_ENV in {ROOT}/.env", "the line APP_ENV={}"
     if env not in ENVIRONMENTS:
         near = next((name for name in ENVIRONMENTS if env and name.startswith(env[:3].lower())), "production")
-        raise StartupError(f"{where} says {env!r}; it is one of {', '.join(ENVIRONMENTS)}: {cure.format(near)}")
+        names = ", ".join(ENVIRONMENTS)
+        raise StartupError("env-unknown", f"{where} says {env!r}; it is one of {names}", cure.format(near))
     return env
 
 
 def load(app: Flask, env: str) -> None:
     """Put the layers into `app.config`; the keys come last, from `keys.init_app`.
 
-    default.py, <env>.py, the instance folder's config.py, FLASK_* variables. In development the
-    project's .env stands behind the environment, as if its lines had been exported.
+    default.py, <env>.py, the instance folder's config.py, then variables: FLASK_* and VARIABLES. In development
+    the project's .env stands behind the environment, as if its lines had been exported.
 
     Raises StartupError when the instance folder's config.py can't be run, and for a debugger in production.
     """
+    from_dotenv: dict[str, str] = {}
     if env == "development":
-        new = {name: value for name, value in dotenv().items() if name not in os.environ}
-        new = {name: value for name, value in new.items() if not name.startswith("SECRET_KEY")}
-        os.environ.update(new)
-        os.environ[FROM_DOTENV] = json.dumps(new)
-    app.config.from_pyfile("config/default.py")
-    app.config.from_pyfile(f"config/{env}.py")
-    instance = Path(app.instance_path, "config.py")
-    try:
-        app.config.from_pyfile(instance, silent=True)
-    except (Exception, SystemExit) as error:  # a person's Python; a traceback would show the lines of a file with keys
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(instance)]
-        line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
-        where = f"line {line} of {instance}" if line else str(instance)
-        raise StartupError(f"{type(error).__name__} in {where}. Mend that file, or remove it.") from None
+        from_dotenv = {name: value for name, value in dotenv().items() if name not in os.environ}
+        from_dotenv = {name: value for name, value in from_dotenv.items() if not name.startswith("SECRET_KEY")}
+        os.environ.update(from_dotenv)
+        os.environ[FROM_DOTENV] = json.dumps(from_dotenv)
+    layers: dict[str, str] = app.extensions.setdefault(EXTENSION, {})
+
+    def said_by(layer: str, names: Iterable[str]) -> None:
+        layers.update(dict.fromkeys(names, layer))
+
+    for layer, values in files(app, env):
+        app.config.update(values)
+        said_by(layer, values)
     app.config.from_prefixed_env()
+    for variable in sorted(os.environ):
+        if variable in VARIABLES:
+            app.config[variable] = os.environ[variable]
+        if variable in VARIABLES or variable.startswith("FLASK_"):
+            where = ".env" if variable in from_dotenv else "the environment"
+            said_by(f"{variable} in {where}", [variable.removeprefix("FLASK_").partition("__")[0]])
     app.config["APP_ENV"] = env
     app.config["TESTING"] = env == "testing"
+    said_by("APP_ENV", ["APP_ENV", "TESTING"])
     if env != "development":
         app.config["DEBUG"] = False  # whatever FLASK_DEBUG says
+        said_by("APP_ENV", ["DEBUG"])
     if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
         # The flask command sets app.debug from this variable once the application is made.
         os.environ["FLASK_DEBUG"] = str(int(app.debug))
         context = click.get_current_context(silent=True)
         if env == "production" and context and context.params.get("debugger"):
-            raise StartupError("The debugger runs anybody's code, so never in production: flask run --no-debugger")
+            raise StartupError(
+                "debugger", "The debugger runs anybody's code, so never in production", "flask run --no-debugger"
+            )
+
+
+def files(app: Flask, env: str) -> Iterator[tuple[str, Config]]:
+    """The layers that are files, each with what it sets. Raises StartupError when one can't be run."""
+    for path in ("config/default.py", f"config/{env}.py"):
+        yield path, pyfile(app, path)
+    yield "instance/config.py", pyfile(app, os.path.join(app.instance_path, "config.py"))
+
+
+def pyfile(app: Flask, path: str) -> Config:
+    """The settings in a Python file of a layer; none where there is no such file.
+
+    Raises StartupError when the file can't be run.
+    """
+    values = Config(app.root_path)
+    try:
+        values.from_pyfile(path, silent=os.path.isabs(path))
+    except (Exception, SystemExit) as error:  # a person's Python; a traceback would show the lines of a file with keys
+        file = os.path.join(app.root_path, path)
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+        where = f"line {line} of {file}" if line else file
+        cure = "Mend that file" + (", or remove it." if os.path.isabs(path) else ".")
+        raise StartupError("config-file", f"{type(error).__name__} in {where}", cure) from None
+    return values
+
+
+def layer_of(app: Flask, setting: str) -> str:
+    """Which layer set `setting`: a file, a variable and its place; "Flask" for what is Flask's own."""
+    layers: dict[str, str] = app.extensions[EXTENSION]
+    return layers.get(setting, "Flask")
 
 
 def dotenv(name: str = ".env") -> dict[str, str]:
@@ -105,7 +159,7 @@ def dotenv(name: str = ".env") -> dict[str, str]:
         return envfile.read(ROOT / name) if ROOT else {}
     except (OSError, envfile.EnvFileError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise StartupError(f"{ROOT}/{name} can't be read: {why} [env-file].") from None
+        raise StartupError("env-file", f"{ROOT}/{name} can't be read: {why}", f"See: ls -l {ROOT}/{name}") from None
 
 
 def forget_dotenv() -> None:

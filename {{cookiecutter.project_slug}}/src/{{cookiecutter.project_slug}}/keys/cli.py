@@ -48,7 +48,7 @@ def here() -> Here:
     try:
         return Here(env, ring, place, app.permanent_session_lifetime)
     except (TypeError, OverflowError):
-        raise settings.StartupError("PERMANENT_SESSION_LIFETIME is no number of seconds.") from None
+        raise settings.CommandError("PERMANENT_SESSION_LIFETIME is no number of seconds.") from None
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def init() -> None:
     """Make the key of this machine, in .env, unless there is one."""
     settings.forget_dotenv()
     if settings.ROOT is None:
-        raise settings.StartupError(
+        raise settings.CommandError(
             "There is no project folder here, so no .env: this service is installed, not run from its source."
             ' Set SECRET_KEY instead: export SECRET_KEY="$(flask key generate)"'
         )
@@ -138,10 +138,10 @@ def init() -> None:
     click.echo(f"Wrote a new key to {path} (fingerprint {fingerprint(new)}).")
 
 
-def unwritable(path: Path, error: Exception) -> settings.StartupError:
+def unwritable(path: Path, error: Exception) -> settings.CommandError:
     """The line for an .env that could not be written; it is as it was."""
     why = error.strerror if isinstance(error, OSError) else error
-    return settings.StartupError(f"{path} can't be written: {why}. It is as it was. See: ls -ld {path}")
+    return settings.CommandError(f"{path} can't be written: {why}. It is as it was. See: ls -ld {path}")
 
 
 # Rotating
@@ -187,7 +187,7 @@ def revoke(yes: bool) -> None:
         # Not `here()`: a key that the policy refuses can be replaced too.
         found = find(configured()[1].config)
         if found is None:
-            raise settings.StartupError(f"There is no key to revoke. Make one: {command('init')}")
+            raise settings.CommandError(f"There is no key to revoke. Make one: {command('init')}")
         keep(new, found.place, "revoked", before=here().ring if found.place == store.PLACE else new)
 
 
@@ -198,7 +198,7 @@ def step(change: Callable[[Here], KeyRing], done: str, then: str = "", following
         try:
             keep(change(at), at.place, done, before=at.ring)
         except rotation.RotationError as error:
-            raise settings.StartupError(str(error).replace("flask key", settings.flask_command("key"))) from None
+            raise settings.CommandError(str(error).replace("flask key", settings.flask_command("key"))) from None
     if then:
         click.echo(then.format(command(following)), err=True)
 
@@ -222,7 +222,7 @@ def values_of(ring: KeyRing) -> dict[str, object]:
 def as_text(ring: KeyRing) -> dict[str, str | None]:
     """The same for an environment or an .env file."""
     if any("," in str(each) for each in ring.previous):
-        raise settings.StartupError(
+        raise settings.CommandError(
             "The key has a comma, which in SECRET_KEY_FALLBACKS separates keys, so it can't be kept there."
             f" Everybody is logged out without it: {command('revoke')}"
         )

@@ -7,8 +7,6 @@ from itertools import pairwise
 from math import log2
 from typing import NamedTuple
 
-from .ring import KeyRing
-
 MINIMUM_BITS = 128  # 16 random bytes, the floor that Flask's documentation and OWASP name
 MINIMUM_VARIETY = 8  # different characters; 32 random hex digits have fewer once in 10 million keys
 MAXIMUM_FALLBACKS = 8  # each one costs a signature on every forged cookie
@@ -98,21 +96,21 @@ def refusal(key: object) -> Refusal | None:
 
 
 def fallbacks_refusal(keys: object) -> Refusal | None:
-    """Why `keys` can't be SECRET_KEY_FALLBACKS; None when they can. Each one is judged as a signing key is."""
+    """Why `keys` can't be SECRET_KEY_FALLBACKS, whatever each of them is; None when they can."""
     if not isinstance(keys, list | tuple):
         # Flask extends a list by it, so that every character of a string becomes a key.
         return Refusal("fallbacks-type", f"is no list of keys, but {type(keys).__name__}")
     if len(keys) > MAXIMUM_FALLBACKS:
         return Refusal("fallbacks-many", f"has more than {MAXIMUM_FALLBACKS} keys")
-    return next((problem for key in keys if (problem := refusal(key))), None)
+    return None
 
 
-def repeated(key: str | bytes | None, ring: KeyRing) -> Refusal | None:
+def repeated(key: object, current: object) -> Refusal | None:
     """A fallback that is the current key would never be retired."""
-    return Refusal("key-repeated", "holds the key that SECRET_KEY is already") if key == ring.current else None
+    return Refusal("key-repeated", "holds the key that SECRET_KEY is already") if key == current else None
 
 
-def development(key: str | bytes | None, own: Collection[str]) -> Refusal | None:
+def development(key: object, own: Collection[str]) -> Refusal | None:
     """Whether `key`, of production, is one of `own`, which lie in the project's .env: many have had that."""
     if key in own or key in [each.encode() for each in own]:
         return Refusal("key-development", "is the development key of this project's .env")

@@ -1,7 +1,7 @@
 """Where the keys come from, and their way into the application, past the policy."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from flask import Config, Flask
 
 from .. import settings
+from ..logs.redaction import hide
 from . import policy, store
 from .ring import SINCE, VARIABLES, Found, KeyRing, changed_at, process_key, redacted
 from .session import RingSessionInterface
@@ -31,6 +32,8 @@ def init_app(app: Flask) -> None:
     """
     app.extensions[EXTENSION] = load(app.config)
     ring = loaded(app).ring
+    for key in ring:
+        hide(key if isinstance(key, str) else repr(bytes(key))[2:-1], repr(key))
     app.config["SECRET_KEY"] = ring.current
     app.config["SECRET_KEY_FALLBACKS"] = ring.fallbacks()
     # Flask-WTF, where somebody adds it, ignores fallbacks but takes a list, the signing key last.
@@ -52,7 +55,7 @@ def load(config: Config) -> Loaded:
     refuse_prefixed()
     found = find(config)
     if found is None:
-        raise settings.StartupError(missing(config["APP_ENV"]))
+        raise missing(config["APP_ENV"])
     return Loaded(judge(found, config["APP_ENV"]), found.place)
 
 
@@ -65,8 +68,9 @@ def find(config: Config) -> Found | None:
     current, following, fallbacks = (config.get(variable) for variable in VARIABLES)
     if (stored or names) and fallbacks is not None:
         raise settings.StartupError(
-            f"SECRET_KEY_FALLBACKS in {CONFIG} would not be used, as SECRET_KEY comes from elsewhere"
-            f" [fallbacks-place]. Move it there: {command('show')}"
+            "fallbacks-place",
+            f"SECRET_KEY_FALLBACKS in {CONFIG} would not be used, as SECRET_KEY comes from elsewhere",
+            command("show"),
         )
     if names:
         variables = from_variables(os.environ, ENVIRONMENT)
@@ -74,8 +78,9 @@ def find(config: Config) -> Found | None:
             return variables
         if stored.current != variables.current or names != ["SECRET_KEY"]:
             raise settings.StartupError(
-                f"{' and '.join(names)} in the environment and {store.PLACE} ({store.VARIABLE}) differ [key-twice]."
-                f" Keep one of the two: unset {' '.join(names)}"
+                "key-twice",
+                f"{' and '.join(names)} in the environment and {store.PLACE} ({store.VARIABLE}) differ",
+                f"unset {' '.join(names)}",
             )
     if stored:
         return stored
@@ -99,30 +104,38 @@ def from_variables(values: Mapping[str, str], place: str, changed: datetime | No
 
 def judge(found: Found, env: str) -> KeyRing:
     """The ring of what was found. Raises settings.StartupError at the first key that is refused."""
-
-    def check(variable: str, problem: policy.Refusal | None) -> None:
-        if problem:
-            raise refused(variable, found.place, problem)
-
-    check("SECRET_KEY", policy.refusal(found.current))
-    if found.next is not None:
-        check("SECRET_KEY_NEXT", policy.refusal(found.next))
-    check("SECRET_KEY_FALLBACKS", policy.fallbacks_refusal(found.previous))
-    ring = KeyRing(
+    for refusal in refusals(found, env):
+        raise refusal
+    return KeyRing(
         redacted(found.current),  # type: ignore[arg-type]  # the policy let text and bytes through
         redacted(found.next) if found.next else None,  # type: ignore[arg-type]
         tuple(redacted(key) for key in found.previous),  # type: ignore[attr-defined]
         parsed_since(found),
     )
-    verifying = [("SECRET_KEY_NEXT", ring.next), *(("SECRET_KEY_FALLBACKS", key) for key in ring.previous)]
-    for variable, key in verifying:
-        check(variable, policy.repeated(key, ring))
-    if ring.current == published_example():
-        check("SECRET_KEY", policy.Refusal("key-example", "is the one in .env.example, which is in git"))
-    if env == "production" and (own := development_keys()):
-        for variable, key in [("SECRET_KEY", ring.current), *verifying]:
-            check(variable, policy.development(key, own))
-    return ring
+
+
+def refusals(found: Found, env: str) -> Iterator[settings.StartupError]:
+    """Everything that the policy has against what was found."""
+    keys = [("SECRET_KEY", found.current)]
+    if found.next is not None:
+        keys.append(("SECRET_KEY_NEXT", found.next))
+    if problem := policy.fallbacks_refusal(found.previous):
+        yield refused("SECRET_KEY_FALLBACKS", found.place, problem)
+    else:
+        keys += [("SECRET_KEY_FALLBACKS", key) for key in found.previous]  # type: ignore[attr-defined]
+    own = development_keys() if env == "production" else set()
+    for position, (variable, key) in enumerate(keys):
+        problem = policy.refusal(key) or policy.development(key, own)
+        if not problem and position:
+            problem = policy.repeated(key, found.current)
+        if not problem and not position and key == published_example():
+            problem = policy.Refusal("key-example", "is the one in .env.example, which is in git")
+        if problem:
+            yield refused(variable, found.place, problem)
+    try:
+        parsed_since(found)
+    except settings.StartupError as error:
+        yield error
 
 
 def parsed_since(found: Found) -> datetime | None:
@@ -133,7 +146,9 @@ def parsed_since(found: Found) -> datetime | None:
         since = found.since if isinstance(found.since, datetime) else datetime.fromisoformat(str(found.since))
     except ValueError:
         raise settings.StartupError(
-            f"{SINCE} in {found.place} is no date [since-format]. It looks like {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            "since-format",
+            f"{SINCE} in {found.place} is no date",
+            f"It looks like {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         ) from None
     return since if since.tzinfo else since.replace(tzinfo=UTC)
 
@@ -158,8 +173,9 @@ def refuse_prefixed() -> None:
     for variable in VARIABLES:
         if (prefixed := f"FLASK_{variable}") in os.environ:
             raise settings.StartupError(
-                f"{prefixed} is set, and Flask would read it as JSON, not as a key [key-prefixed]."
-                f" Use {variable} in its place: unset {prefixed}"
+                "key-prefixed",
+                f"{prefixed} is set, and Flask would read it as JSON, not as a key; the variable is {variable}",
+                f"unset {prefixed}",
             )
 
 
@@ -168,35 +184,34 @@ def command(name: str) -> str:
     return settings.flask_command(f"key {name}")
 
 
-def missing(env: str) -> str:
+def missing(env: str) -> settings.StartupError:
     """What to do where no source speaks."""
-    export = f'export SECRET_KEY="$({command("generate")})"'
-    if settings.ROOT is None:
-        return f"SECRET_KEY is not set [key-missing]. Set it: {export}"
-    if not (settings.ROOT / ".env").exists():
-        advice = f"There is no .env in {settings.ROOT}: `{command('init')}` makes one, with a key of its own."
-        return advice if env == "development" else f"{advice} (In production SECRET_KEY is set instead: {export})"
+    export, init = f'export SECRET_KEY="$({command("generate")})"', command("init")
+    path = settings.ROOT and settings.ROOT / ".env"
+    if path is None:
+        return settings.StartupError("key-missing", "SECRET_KEY is not set", export)
+    if not path.exists():
+        cure = "" if env == "development" else f"(In production SECRET_KEY is set instead: {export})"
+        return settings.StartupError(
+            "key-missing", f"There is no .env in {settings.ROOT}: `{init}` makes one, with a key of its own", cure
+        )
     if env == "development":
-        return f"SECRET_KEY is not set in {settings.ROOT / '.env'} [key-missing]. Make one: {command('init')}"
+        return settings.StartupError("key-missing", f"SECRET_KEY is not set in {path}", init)
     if "APP_ENV" not in os.environ and "APP_ENV" not in settings.dotenv():
-        develop = f"To develop here: echo APP_ENV=development >> {settings.ROOT / '.env'}"
-        return f"Nothing says APP_ENV, so this is production, where .env is not read [key-missing]. {develop}"
-    return f"SECRET_KEY is not set, and in production .env is not read [key-missing]. Set it: {export}"
+        problem = "Nothing says APP_ENV, so this is production, where .env is not read"
+        return settings.StartupError("key-missing", problem, f"echo APP_ENV=development >> {path}")
+    problem = "SECRET_KEY is not set, and in production .env is not read"
+    return settings.StartupError("key-missing", problem, export)
 
 
 def refused(variable: str, place: str, problem: policy.Refusal) -> settings.StartupError:
     """The one line for a key that was refused: what, where, why, and the cure."""
-    new = command("generate")
-    empty = problem.id in ("key-empty", "key-missing")
     if place == ENVIRONMENT:
-        first = "Unset it, or set it" if empty else "Set another"
-        cure = (
-            f'{first}: export SECRET_KEY="$({new})"' if variable == "SECRET_KEY" else f"Take it out: unset {variable}"
-        )
+        cure = f'export SECRET_KEY="$({command("generate")})"' if variable == "SECRET_KEY" else f"unset {variable}"
     elif variable != "SECRET_KEY":
         cure = f"Take it out of {variable} in {place}."
     elif place == ENV_FILE:
-        cure = f"Make one: {command('init')}" if empty else f"Replace it: {command('revoke')}"
+        cure = command("init" if problem.id in ("key-empty", "key-missing") else "revoke")
     else:
-        cure = f"Put another there: {new}"
-    return settings.StartupError(f"{variable} in {place} {problem.reason} [{problem.id}]. {cure}")
+        cure = f"{command('generate')}  # and put that there"
+    return settings.StartupError(problem.id, f"{variable} in {place} {problem.reason}", cure)

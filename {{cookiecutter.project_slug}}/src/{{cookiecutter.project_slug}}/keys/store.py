@@ -20,9 +20,11 @@ def file_paths(environ: Mapping[str, str]) -> dict[str, Path]:
     named = {variable: environ[f"{variable}_FILE"] for variable in VARIABLES if f"{variable}_FILE" in environ}
     for variable, path in named.items():
         if not path:
-            raise settings.StartupError(f"{variable}_FILE is set but empty [file-name]. unset {variable}_FILE")
+            raise settings.StartupError("file-name", f"{variable}_FILE is set but empty", f"unset {variable}_FILE")
     if named and "SECRET_KEY" not in named:
-        raise settings.StartupError(f"{next(iter(named))}_FILE is set without SECRET_KEY_FILE [file-name]. Set it too.")
+        raise settings.StartupError(
+            "file-name", f"{next(iter(named))}_FILE is set without SECRET_KEY_FILE", "Set it too."
+        )
     if named:
         return {variable: Path(path) for variable, path in named.items()}
     for folder in [Path(each) for each in (environ.get("CREDENTIALS_DIRECTORY"), "/run/secrets") if each]:
@@ -43,6 +45,11 @@ def find(environ: Mapping[str, str]) -> Found | None:
     return Found(PLACE, current, following, previous, environ.get(SINCE, changed_at(paths["SECRET_KEY"])))
 
 
+def files(environ: Mapping[str, str]) -> list[Path]:
+    """The files that this store reads. Raises settings.StartupError."""
+    return list(file_paths(environ).values())
+
+
 def read_file(variable: str, path: Path) -> str:
     """The text of a secret file, without one newline at its end. Raises settings.StartupError."""
     try:
@@ -56,7 +63,7 @@ def read_file(variable: str, path: Path) -> str:
         if text:
             return text
         why = "it is empty"
-    raise settings.StartupError(f"{variable} can't be read from {path}: {why} [file-unreadable]. See: ls -l {path}")
+    raise settings.StartupError("file-unreadable", f"{variable} can't be read from {path}: {why}", f"See: ls -l {path}")
 
 
 def save(before: KeyRing, after: KeyRing) -> bool:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from .. import settings
@@ -45,6 +46,11 @@ def find(environ: Mapping[str, str]) -> Found | None:
     keys = {stage: value.get("SecretString", value.get("SecretBinary")) for stage, value in values.items()}
     previous = (keys[PREVIOUS],) if PREVIOUS in keys else ()
     return Found(PLACE, keys.get(CURRENT), keys.get(PENDING), previous, secret.get("LastChangedDate"))
+
+
+def files(environ: Mapping[str, str]) -> list[Path]:
+    """The files that this store reads: it has none."""
+    return []
 
 
 def save(before: KeyRing, after: KeyRing) -> bool:
@@ -98,7 +104,7 @@ def client(environ: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
 
     name = environ[VARIABLE]
     if not name:
-        raise settings.StartupError(f"{VARIABLE} is set but empty [aws-name]. unset {VARIABLE}")
+        raise settings.StartupError("aws-name", f"{VARIABLE} is set but empty", f"unset {VARIABLE}")
     waits = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
     try:
         yield boto3.client("secretsmanager", config=waits), name
@@ -106,4 +112,4 @@ def client(environ: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
         response = getattr(error, "response", {})
         code = response.get("Error", {}).get("Code") or type(error).__name__
         cure = CURES.get(code, f"AWS says {code}")
-        raise settings.StartupError(f"{VARIABLE}={name} can't be used [aws-{code}]. {cure}") from None
+        raise settings.StartupError(f"aws-{code}", f"{VARIABLE}={name} can't be used", cure) from None

@@ -1,0 +1,90 @@
+"""What is wrong with the settings of an environment, each with the line that mends it.
+
+It works where the service refuses to start: what is missing then, a key or a host, has something that stands in
+for it, so that the answers can be looked at all the same.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from flask import Flask
+
+from .. import create_app, settings
+from ..keys.ring import mint
+from . import files, keys, variables, web
+from .finding import ERROR, Finding, refusal
+
+
+class Report(NamedTuple):
+    """The findings in one environment, the errors first."""
+
+    env: str
+    findings: list[Finding]
+
+
+def examine(asked: str | None = None) -> Report:
+    """Examine the environment `asked`, or else the one that this process runs in."""
+    given = dict(os.environ)  # what is set, before the lines of an .env are among it
+    own = None
+    with suppress(settings.StartupError):
+        own = settings.choose_environment()
+    try:
+        env = settings.choose_environment(asked)
+    except settings.StartupError as error:
+        return Report(asked or "no environment", [refusal(error)])
+    findings = variables.check(env, given)
+    try:
+        app = configured(env)
+    except settings.StartupError as error:
+        return Report(env, [refusal(error), *findings])
+    findings += keys.check(app)
+    findings += files.check(app, is_here=env == own)
+    findings += variables.check_settings(app, given, is_here=env == own)
+    with quiet():
+        started, refusals = start(env)
+        findings += refusals
+        if started:
+            findings += web.check(started)
+    unique = {(each.id, each.problem): each for each in findings}.values()
+    return Report(env, sorted(unique, key=lambda each: each.level != ERROR))
+
+
+def configured(env: str) -> Flask:
+    """An application with the settings of `env` and nothing else. Raises StartupError."""
+    app = Flask(__package__.partition(".")[0], instance_path=settings.INSTANCE)
+    settings.load(app, env)
+    return app
+
+
+def start(env: str) -> tuple[Flask | None, list[Finding]]:
+    """The service as `create_app` makes it, with stand-ins where it refuses; and why it did."""
+    try:
+        return create_app(env), []
+    except settings.StartupError as error:
+        refusals = [refusal(error)]
+    kept = dict(os.environ)
+    for name in kept:
+        if name.startswith(("SECRET_KEY", "FLASK_SECRET_KEY", "FLASK_TRUSTED", "CREDENTIALS_DIRECTORY")):
+            del os.environ[name]
+    os.environ |= {"SECRET_KEY": mint(), "TRUSTED_HOSTS": "localhost", "TRUSTED_PROXIES": "0"}
+    try:
+        return create_app(env), refusals
+    except settings.StartupError as error:
+        return None, [*refusals, refusal(error)]
+    finally:
+        os.environ.clear()
+        os.environ |= kept
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No logs: requests that are meant to be refused are logged as such."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,173 @@
+"""The environment's variables, and settings whose value alone tells that something is wrong."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from flask import Flask
+
+from .. import envfile, settings
+from ..keys.ring import SINCE, VARIABLES
+from ..keys.store import VARIABLE as STORE_VARIABLE
+from ..logs.redaction import is_secret
+from .finding import ERROR, WARNING, Finding
+
+KNOWN = ["APP_ENV", SINCE, STORE_VARIABLE, *VARIABLES, *(f"{name}_FILE" for name in VARIABLES), *settings.VARIABLES]
+# What people call them elsewhere.
+ALIASES = {
+    "APP_ENVIRONMENT": "APP_ENV",
+    "FLASK_ENV": "APP_ENV",
+    "FLASK_CONFIG": "APP_ENV",
+    "ALLOWED_HOSTS": "TRUSTED_HOSTS",
+    "APP_SECRET_KEY": "SECRET_KEY",
+    "SECRETKEY": "SECRET_KEY",
+}
+
+# The version of each package that has the last security fix known to this template, and what was wrong before.
+FIXED = {
+    "flask": ((3, 1, 3), "CVE-2026-27205: sessions read without Vary: Cookie"),
+    "werkzeug": ((3, 1, 6), "CVE-2026-27199: Windows device names in paths"),
+    "flask-debugtoolbar": ((0, 15), "jQuery 1, CVE-2020-11022"),
+}
+
+
+class Limit(NamedTuple):
+    """A setting that limits what a request may bring: its finding's id, a sound value, and what is too much."""
+
+    id: str
+    sound: int
+    maximum: int
+
+
+LIMITS = {
+    "MAX_CONTENT_LENGTH": Limit("limit-body", 2 * 1024 * 1024, 100 * 1024 * 1024),
+    "MAX_FORM_MEMORY_SIZE": Limit("limit-form-memory", 512 * 1024, 16 * 1024 * 1024),
+    "MAX_FORM_PARTS": Limit("limit-form-parts", 200, 10_000),
+}
+LONGEST_SESSION = timedelta(days=31)  # Flask's default
+
+
+def check(env: str, given: Mapping[str, str]) -> list[Finding]:
+    """What is wrong with the variables `given`, and in development with those of .env."""
+    findings = []
+    assigned = []
+    if env == "development" and settings.ROOT:
+        with suppress(OSError, envfile.EnvFileError):
+            assigned = envfile.names((settings.ROOT / ".env").read_bytes())
+    values = {**settings_of_dotenv(), **given} if assigned else dict(given)
+    for name, value in sorted(values.items()):
+        if not value and (is_secret(name) or name in KNOWN):
+            findings.append(Finding("variable-empty", WARNING, f"{name} is set but empty", f"unset {name}"))
+        near = ALIASES.get(name) or next(iter(get_close_matches(name, KNOWN, 1, 0.85)), None)
+        if name not in KNOWN and near:
+            findings.append(misspelt(name, near))
+    twice = [name for name, times in Counter(assigned).items() if times > 1]
+    twice += [name for name in settings.VARIABLES if name in values and f"FLASK_{name}" in values]
+    for name in twice:
+        where = ".env" if name in assigned else f"as {name} and as FLASK_{name}"
+        cure = f"sed -i '0,/^{name}=/{{//d}}' {settings.ROOT}/.env" if name in assigned else f"unset FLASK_{name}"
+        findings.append(Finding("variable-twice", WARNING, f"{name} is set twice, {where}", cure))
+    return findings
+
+
+def settings_of_dotenv() -> dict[str, str]:
+    """The variables of .env; none where it can't be read, which is a finding of its own."""
+    with suppress(settings.StartupError):
+        return settings.dotenv()
+    return {}
+
+
+def misspelt(name: str, near: str) -> Finding:
+    """A variable that nothing reads."""
+    return Finding("variable-misspelt", WARNING, f"Nothing reads {name}; did you mean {near}?", f"unset {name}")
+
+
+def check_settings(app: Flask, given: Mapping[str, str], is_here: bool) -> Iterator[Finding]:
+    """What is wrong with the settings of `app`, which has nothing else yet."""
+    yield from misspelt_settings(app)
+    yield from limits(app)
+    yield from lifetime(app)
+    for package, (fixed, why) in FIXED.items():
+        with suppress(PackageNotFoundError):
+            if tuple(map(int, re.findall(r"\d+", version(package))[:3])) < fixed:
+                wanted = ".".join(map(str, fixed))
+                problem = f"{package} {version(package)} is older than {wanted} ({why})"
+                yield Finding(f"version-{package}", ERROR, problem, f"pip install '{package}>={wanted}'")
+    if app.config["APP_ENV"] != "production":
+        return
+    for setting in ("DEBUG", "TESTING"):
+        says = [layer for layer, values in settings.files(app, "production") if values.get(setting)]
+        says += [f"FLASK_{setting}"] if given.get(f"FLASK_{setting}", "0").lower() not in ("", "0", "false") else []
+        for place in says:
+            problem = f"{place} sets {setting}, which production does not heed; somebody may think that it does"
+            cure = f"unset {place}" if place.startswith("FLASK_") else f"{setting} = False  # or no line, in {place}"
+            yield Finding(setting.lower(), WARNING, problem, cure)
+    if is_here and find_spec("flask_debugtoolbar"):
+        problem = "Flask-DebugToolbar is installed where production runs"
+        yield Finding("toolbar-installed", WARNING, problem, "uv sync --no-dev")
+    for host in hosts(app):
+        if host.startswith("."):
+            level = ERROR if host.count(".") == 1 else WARNING
+            problem = f"TRUSTED_HOSTS has {host}, so every name below it, whoever has that one"
+            yield Finding("hosts-suffix", level, problem, f"export TRUSTED_HOSTS=www{host}")
+    if str(app.config["TRUSTED_PROXIES"]).isdigit() and int(app.config["TRUSTED_PROXIES"]) > 3:
+        problem = f"TRUSTED_PROXIES is {app.config['TRUSTED_PROXIES']}: with fewer, clients say what address is theirs"
+        yield Finding("proxies-many", WARNING, problem, "export TRUSTED_PROXIES=1")
+    for origin in app.config["CSRF_TRUSTED_ORIGINS"]:
+        if str(origin).startswith("http:"):
+            problem = f"CSRF_TRUSTED_ORIGINS has {origin}, whose pages anybody on the way can change"
+            yield Finding("csrf-http", WARNING, problem, f"https{str(origin)[4:]}")
+
+
+def hosts(app: Flask) -> list[str]:
+    """TRUSTED_HOSTS as the service takes them; none where they are malformed, which is a finding of its own."""
+    from ..web.hosts import trusted_hosts
+
+    with suppress(settings.StartupError):
+        return trusted_hosts(app.config["TRUSTED_HOSTS"])
+    return []
+
+
+def misspelt_settings(app: Flask) -> Iterator[Finding]:
+    """FLASK_ variables that set what nothing reads, though a setting has nearly that name."""
+    read = [name for name in app.config if "environment" not in settings.layer_of(app, name)]
+    read += [*Flask.default_config, *LIMITS]
+    for name in sorted(app.config):
+        variable = f"FLASK_{name}"
+        is_unread = name not in read and variable in os.environ and variable not in ALIASES
+        if is_unread and (near := get_close_matches(name, read, 1, 0.85)):
+            yield misspelt(variable, f"FLASK_{near[0]}")
+
+
+def limits(app: Flask) -> Iterator[Finding]:
+    """Limits that are off, or as good as."""
+    for setting, limit in LIMITS.items():
+        value = app.config.get(setting)
+        cure = f"{setting} = {limit.sound}  # in config/default.py"
+        if type(value) is not int or value <= 0:
+            yield Finding(limit.id, ERROR, f"{setting} is {value!r}, so a request may bring any amount", cure)
+        elif value > limit.maximum:
+            yield Finding(limit.id, WARNING, f"{setting} is {value}, which a few clients can fill memory with", cure)
+
+
+def lifetime(app: Flask) -> Iterator[Finding]:
+    """How long a session, and with it a stolen cookie, is valid."""
+    cure = "PERMANENT_SESSION_LIFETIME = 31 * 24 * 60 * 60  # in config/default.py"
+    try:
+        valid = app.permanent_session_lifetime
+    except (TypeError, OverflowError):
+        yield Finding("session-lifetime", ERROR, "PERMANENT_SESSION_LIFETIME is no number of seconds", cure)
+        return
+    if valid <= timedelta(0):
+        yield Finding("session-lifetime", ERROR, "PERMANENT_SESSION_LIFETIME is over at once", cure)
+    elif valid > LONGEST_SESSION:
+        yield Finding(
+            "session-lifetime", WARNING, f"A session, and a stolen one too, is valid for {valid.days} days", cure
+        )

@@ -1,0 +1,170 @@
+"""What the service really answers: its headers, its cookie, and what it refuses. It is asked, not read."""
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from flask import Flask, session
+from werkzeug.datastructures import Headers
+from werkzeug.test import TestResponse
+
+from .finding import ERROR, WARNING, Finding
+
+HALF_A_YEAR = 180 * 24 * 60 * 60  # seconds, what Mozilla's Observatory asks of Strict-Transport-Security
+
+NOWHERE = "/nobody-has-this-address"
+
+
+def is_long(value: str) -> bool:
+    """Whether a Strict-Transport-Security header holds for half a year at least."""
+    age = re.search(r"max-age=\"?(\d+)", value)
+    return age is not None and int(age[1]) >= HALF_A_YEAR
+
+
+def keeps_the_origin(value: str) -> bool:
+    """Whether a Referrer-Policy neither breaks the Origin check (no-referrer) nor tells other sites whole addresses."""
+    return value.split(",")[-1].strip() in {"same-origin", "strict-origin", "strict-origin-when-cross-origin", "origin"}
+
+
+# Each header: the finding's id, its level, what a good value is, and a good one.
+HEADERS: dict[str, tuple[str, str, Callable[[str], bool], str]] = {
+    "Strict-Transport-Security": ("header-hsts", ERROR, is_long, "max-age=31536000; includeSubDomains"),
+    "X-Content-Type-Options": ("header-nosniff", ERROR, lambda value: value == "nosniff", "nosniff"),
+    "X-Frame-Options": ("header-frame-options", WARNING, lambda value: value in ("DENY", "SAMEORIGIN"), "DENY"),
+    "Referrer-Policy": ("header-referrer", ERROR, keeps_the_origin, "same-origin"),
+    "Cross-Origin-Opener-Policy": ("header-coop", WARNING, lambda value: value.startswith("same-"), "same-origin"),
+    "Cross-Origin-Resource-Policy": ("header-corp", WARNING, lambda value: value.startswith("same-"), "same-origin"),
+    "Permissions-Policy": ("header-permissions", WARNING, lambda value: "=()" in value, "camera=(), microphone=()"),
+}
+
+
+def check(app: Flask) -> list[Finding]:
+    """What is wrong with the answers of `app`, in each way that it can be asked."""
+    env = app.config["APP_ENV"]
+    host = (app.config["TRUSTED_HOSTS"] or ["localhost"])[0].removeprefix(".")
+    base = f"{'http' if env == 'development' else 'https'}://{host}"
+    client = app.test_client(use_cookies=False)
+
+    def ask(path: str, method: str = "GET", host: str = base, **headers: str) -> TestResponse:
+        # From an address of the documentation's (RFC 5737): for one of this machine's the toolbar would be there.
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.open(
+            path, method=method, base_url=host, headers=given, environ_overrides={"REMOTE_ADDR": "192.0.2.1"}
+        )
+
+    findings = []
+    for path in (NOWHERE, "/healthz", "/"):
+        with suppress(Exception):  # a page of the service's own may fail, and in development its error comes here
+            answer = ask(path)
+            findings += [*of_headers(answer.headers, env), *of_policy(answer.headers, env)]
+    if ask(NOWHERE, "POST", Sec_Fetch_Site="cross-site").status_code != 403:
+        cure = "csrf.init_app(app)  # in create_app"
+        findings.append(Finding("csrf-off", ERROR, "A page of another site can post with a visitor's cookies", cure))
+    if ask(NOWHERE, host=f"http://{secrets.token_hex(8)}.invalid").status_code != 400:
+        cure = "hosts.init_app(app)  # in create_app, and TRUSTED_HOSTS"
+        findings.append(Finding("hosts-open", ERROR, "The service answers to any host, and puts it into links", cure))
+    if env == "production" and app.debug:
+        findings.append(Finding("debug", ERROR, "The service runs with app.debug on", "app.debug = False"))
+    if env == "production" and app.testing:
+        findings.append(Finding("testing", ERROR, "The service runs with app.testing on", "app.testing = False"))
+    return findings + list(of_cookie(app, base))
+
+
+def of_headers(headers: Headers, env: str) -> Iterator[Finding]:
+    """Headers that are missing or say too little."""
+    for name, (id, level, is_good, good) in HEADERS.items():
+        if name == "Strict-Transport-Security" and env == "development":
+            continue
+        value = headers.get(name)
+        if value is None or not is_good(value):
+            where = (
+                "config/default.py" if name == "Strict-Transport-Security" else "SECURITY_HEADERS, config/default.py"
+            )
+            key = "STRICT_TRANSPORT_SECURITY = " if name == "Strict-Transport-Security" else f'"{name}": '
+            says = "is not sent" if value is None else f"is {value!r}"
+            yield Finding(id, level, f"{name} {says}", f'{key}"{good}"  # in {where}')
+
+
+def of_policy(headers: Headers, env: str) -> Iterator[Finding]:
+    """Directives of the Content-Security-Policy that are missing, or that undo it."""
+    text = headers.get("Content-Security-Policy", "")
+    if not text:
+        cure = "CONTENT_SECURITY_POLICY = {...}  # in config/default.py, as the template has it"
+        yield Finding("header-csp", ERROR, "Content-Security-Policy is not sent", cure)
+        return
+    policy = {words[0].lower(): words[1:] for part in text.split(";") if (words := part.split())}
+    where = "  # in CONTENT_SECURITY_POLICY, config/default.py"
+    default = policy.get("default-src")
+    for directive, level in {"base-uri": ERROR, "form-action": ERROR, "frame-ancestors": ERROR}.items():
+        if directive not in policy:
+            cure = f'"{directive}": ["{chr(39)}none{chr(39)}"],{where}'
+            yield Finding(
+                f"csp-{directive}", level, f"The policy has no {directive}, which default-src does not cover", cure
+            )
+    if policy.get("object-src", default) != ["'none'"] or "object-src" not in policy:
+        level = WARNING if "object-src" not in policy and default == ["'none'"] else ERROR
+        yield Finding(
+            "csp-object-src", level, "The policy does not rule out plug-ins", f'"object-src": ["\'none\'"],{where}'
+        )
+    if default is None and "script-src" not in policy:
+        yield Finding(
+            "csp-script-src",
+            ERROR,
+            "The policy lets scripts come from anywhere",
+            f'"default-src": ["\'none\'"],{where}',
+        )
+    for directive, sources in policy.items():
+        is_script = directive.startswith("script-src") or directive == "default-src"
+        bad = {
+            "csp-unsafe-inline": [source for source in sources if source == "'unsafe-inline'"],
+            "csp-unsafe-eval": [source for source in sources if source == "'unsafe-eval'"],
+            "csp-wildcard": [
+                source for source in sources if re.fullmatch(r"(https?://|wss?://)?\*|https?:|wss?:", source)
+            ],
+            "csp-data": [
+                source
+                for source in sources
+                if source in ("data:", "blob:") and (is_script or directive == "object-src")
+            ],
+        }
+        for id, found in bad.items():
+            for source in found:
+                good = [each for each in sources if each != source] or ["'self'"]
+                level = ERROR if is_script or id != "csp-wildcard" else WARNING
+                cure = f'"{directive}": {good!r},{where}'
+                yield Finding(id, level, f"{directive} allows {source}, which undoes it", cure)
+
+
+def of_cookie(app: Flask, base: str) -> Iterator[Finding]:
+    """Flags of the session's cookie that are missing, or with which no browser keeps it."""
+    with app.test_request_context("/", base_url=base):
+        response = app.response_class()
+        session["doctor"] = 1
+        app.session_interface.save_session(app, session, response)
+    name, _, rest = response.headers.get("Set-Cookie", "").partition("=")
+    flags = {word.partition("=")[0].lower(): word.partition("=")[2] for word in rest.split("; ")[1:]}
+    in_production = app.config["APP_ENV"] == "production"
+
+    def finding(id: str, problem: str, line: str, level: str = ERROR) -> Finding:
+        return Finding(id, level, problem, f"{line}  # in config/default.py")
+
+    if in_production and "secure" not in flags:
+        yield finding("cookie-secure", "The session's cookie is sent over http too", "SESSION_COOKIE_SECURE = True")
+    if "httponly" not in flags:
+        yield finding("cookie-httponly", "Scripts can read the session's cookie", "SESSION_COOKIE_HTTPONLY = True")
+    if flags.get("samesite", "").lower() not in ("lax", "strict"):
+        problem = "The session's cookie goes along with requests of other sites"
+        yield finding("cookie-samesite", problem, 'SESSION_COOKIE_SAMESITE = "Lax"')
+    if "domain" in flags:
+        problem = f"The session's cookie goes to every host below {flags['domain']}"
+        yield finding("cookie-domain", problem, "SESSION_COOKIE_DOMAIN = None", WARNING)
+    if in_production and not name.startswith("__Host-"):
+        problem = f"A neighbouring host can plant the cookie {name}"
+        yield finding("cookie-prefix", problem, f'SESSION_COOKIE_NAME = "__Host-{name}"')
+    if name.startswith("__Host-") and ("secure" not in flags or "domain" in flags or flags.get("path") != "/"):
+        problem = f"No browser keeps {name}: that prefix needs Secure, the path / and no domain"
+        yield finding("cookie-prefix", problem, 'SESSION_COOKIE_PATH = "/"')
+    if not in_production and name == "session":
+        problem = "The cookie has the name of every Flask service's, and those on localhost share their cookies"
+        yield finding("cookie-name", problem, f'SESSION_COOKIE_NAME = "{app.name}_session"', WARNING)

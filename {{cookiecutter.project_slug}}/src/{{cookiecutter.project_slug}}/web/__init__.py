@@ -1,0 +1,1 @@
+"""What stands between the service and the web: headers, hosts and proxies, cross-site requests."""
