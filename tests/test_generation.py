@@ -46,7 +46,8 @@ src/SLUG/keys/__init__.py src/SLUG/keys/cli.py src/SLUG/keys/policy.py src/SLUG/
 src/SLUG/keys/rotation.py src/SLUG/keys/session.py src/SLUG/keys/sources.py src/SLUG/keys/store.py
 src/SLUG/static/favicon.svg src/SLUG/static/style.css
 src/SLUG/templates/base.html src/SLUG/templates/error.html src/SLUG/templates/index.html
-tests/conftest.py tests/test_errors.py tests/test_factory.py tests/test_keys.py tests/test_pages.py
+tests/conftest.py tests/test_doctor.py tests/test_errors.py tests/test_factory.py tests/test_keys.py tests/test_logs.py
+tests/test_pages.py tests/test_web.py
 """
 
 

@@ -2,8 +2,7 @@
 
 from flask import Flask
 
-from . import errors, health, keys, logs, pages, settings
-from .web import csrf, headers, hosts
+from . import errors, health, keys, logs, pages, settings, web
 
 
 def create_app(env: str | None = None) -> Flask:
@@ -20,9 +19,7 @@ def create_app(env: str | None = None) -> Flask:
     settings.load(app, env)
     logs.init_app(app)
     keys.init_app(app)
-    headers.init_app(app)
-    hosts.init_app(app)
-    csrf.init_app(app)
+    web.init_app(app)
     errors.init_app(app)
     app.register_blueprint(pages.bp)
     app.register_blueprint(health.bp)

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import json
 import socket
 import time
 from datetime import timedelta
@@ -13,7 +14,8 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
-from .logs import JsonLines
+from .logs import JsonLines, timestamp
+from .logs.redaction import redacted_text
 
 REQUEST_SECONDS = 20  # in which a request, its body included, has to arrive
 
@@ -23,28 +25,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.arriving: dict[Any, float] = {}
+        self.begun: dict[Any, float] = {}
+        self.looked = 0.0
 
     def handle(self, conn: Any) -> Any:
         """Answer one request, in a thread."""
-        self.arriving[conn] = time.monotonic() + REQUEST_SECONDS
+        self.begun[conn] = time.monotonic()
         try:
             return super().handle(conn)
         finally:
-            del self.arriving[conn]
+            del self.begun[conn]
 
     def notify(self) -> None:
-        """Tell the master that the worker lives, every second; and stop listening to clients that are too slow."""
+        """Tell the master that the worker lives; once a second, stop listening to clients that are too slow."""
         super().notify()
         now = time.monotonic()
-        for conn, deadline in list(self.arriving.items()):
-            if now > deadline:
+        if now - self.looked < 1:
+            return
+        self.looked = now
+        for conn, begun in list(self.begun.items()):
+            if now - begun > REQUEST_SECONDS:
                 with contextlib.suppress(OSError):  # it has gone
                     conn.sock.shutdown(socket.SHUT_RD)  # what is answered is still sent
 
 
 class JsonLogger(Logger):  # type: ignore[misc]
-    """gunicorn's logs as JSON lines, and an access line without the query string and without headers."""
+    """gunicorn's logs as JSON lines, and a line for each request, without its query string and its headers."""
 
     def setup(self, cfg: Config) -> None:
         """Set up gunicorn's own handlers, with the service's format."""
@@ -53,15 +59,24 @@ class JsonLogger(Logger):  # type: ignore[misc]
             handler.setFormatter(JsonLines())
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        """One line for one request."""
-        method, path = environ.get("REQUEST_METHOD", ""), environ.get("PATH_INFO", "")
-        line = {
-            "request_id": next((value for name, value in resp.headers if name == "X-Request-ID"), None),
-            "method": method,
-            "path": path,
-            "status": resp.status_code,
-            "bytes": getattr(resp, "sent", None),
-            "milliseconds": round(request_time.total_seconds() * 1000, 1),
-            "address": environ.get("REMOTE_ADDR"),
-        }
-        self.access_log.info("%s %s %s", method, path, resp.status_code, extra=line)
+        """Log one request. The line is made here: through `logging` it would cost a request three times as much."""
+        method, path = environ["REQUEST_METHOD"], redacted_text(environ["PATH_INFO"])
+        line = json.dumps(
+            {
+                "time": timestamp(time.time()),
+                "level": "INFO",
+                "logger": "gunicorn.access",
+                "message": f"{method} {path} {resp.status_code}",
+                "request_id": next((value for name, value in resp.headers if name == "X-Request-ID"), None),
+                "method": method,
+                "path": path,
+                "status": resp.status_code,
+                "bytes": resp.sent,
+                "milliseconds": round(request_time.total_seconds() * 1000, 1),
+                "address": environ["REMOTE_ADDR"],
+            }
+        )
+        for handler in self.access_log.handlers:
+            with handler.lock:
+                handler.stream.write(f"{line}\n")
+                handler.flush()

@@ -17,6 +17,15 @@ from ..keys.ring import mint
 from . import files, keys, variables, web
 from .finding import ERROR, Finding, refusal
 
+# Variables by the beginnings of their names, and what stands in for them.
+STAND_INS: list[tuple[tuple[str, ...], dict[str, str]]] = [
+    ((), {}),
+    (("SECRET_KEY", "FLASK_SECRET_KEY", "CREDENTIALS_DIRECTORY"), {"SECRET_KEY": mint()}),
+    (("TRUSTED_HOSTS", "FLASK_TRUSTED_HOSTS"), {"TRUSTED_HOSTS": "localhost"}),
+    (("TRUSTED_PROXIES", "FLASK_TRUSTED_PROXIES"), {"TRUSTED_PROXIES": "0"}),
+    (("FLASK_CSRF_TRUSTED_ORIGINS",), {"FLASK_CSRF_TRUSTED_ORIGINS": "[]"}),
+]
+
 
 class Report(NamedTuple):
     """The findings in one environment, the errors first."""
@@ -60,20 +69,20 @@ def configured(env: str) -> Flask:
 
 
 def start(env: str) -> tuple[Flask | None, list[Finding]]:
-    """The service as `create_app` makes it, with stand-ins where it refuses; and why it did."""
-    try:
-        return create_app(env), []
-    except settings.StartupError as error:
-        refusals = [refusal(error)]
+    """The service as `create_app` makes it, with one stand-in after another while it refuses; and why it did."""
+    refusals: list[Finding] = []
     kept = dict(os.environ)
-    for name in kept:
-        if name.startswith(("SECRET_KEY", "FLASK_SECRET_KEY", "FLASK_TRUSTED", "CREDENTIALS_DIRECTORY")):
-            del os.environ[name]
-    os.environ |= {"SECRET_KEY": mint(), "TRUSTED_HOSTS": "localhost", "TRUSTED_PROXIES": "0"}
     try:
-        return create_app(env), refusals
-    except settings.StartupError as error:
-        return None, [*refusals, refusal(error)]
+        for replaced, stand_in in STAND_INS:
+            for name in kept:
+                if name.startswith(replaced):
+                    del os.environ[name]
+            os.environ |= stand_in
+            try:
+                return create_app(env), refusals
+            except settings.StartupError as error:
+                refusals.append(refusal(error))
+        return None, refusals
     finally:
         os.environ.clear()
         os.environ |= kept

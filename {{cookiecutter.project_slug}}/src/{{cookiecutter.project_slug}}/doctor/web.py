@@ -59,10 +59,10 @@ def check(app: Flask) -> list[Finding]:
             answer = ask(path)
             findings += [*of_headers(answer.headers, env), *of_policy(answer.headers, env)]
     if ask(NOWHERE, "POST", Sec_Fetch_Site="cross-site").status_code != 403:
-        cure = "csrf.init_app(app)  # in create_app"
+        cure = "web.init_app(app)  # in create_app"
         findings.append(Finding("csrf-off", ERROR, "A page of another site can post with a visitor's cookies", cure))
     if ask(NOWHERE, host=f"http://{secrets.token_hex(8)}.invalid").status_code != 400:
-        cure = "hosts.init_app(app)  # in create_app, and TRUSTED_HOSTS"
+        cure = "web.init_app(app)  # in create_app, and TRUSTED_HOSTS"
         findings.append(Finding("hosts-open", ERROR, "The service answers to any host, and puts it into links", cure))
     if env == "production" and app.debug:
         findings.append(Finding("debug", ERROR, "The service runs with app.debug on", "app.debug = False"))

@@ -2,9 +2,10 @@
 
 import json
 import logging
+import os
 import re
-import secrets
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, has_request_context, request
@@ -34,10 +35,19 @@ def init_app(app: Flask) -> None:
 
 def request_id(environ: "WSGIEnvironment") -> str:
     """What a request is called in the logs, the answer and the error page: by a trusted proxy, or 128 random bits."""
-    if REQUEST_ID not in environ:
-        given = environ.get("HTTP_X_REQUEST_ID", "") if "werkzeug.proxy_fix.orig" in environ else ""
-        environ[REQUEST_ID] = given if re.fullmatch(r"[\w.:=+/-]{1,128}", given, re.ASCII) else secrets.token_hex(16)
-    return str(environ[REQUEST_ID])
+    name: str = environ.get(REQUEST_ID, "")
+    if not name:
+        if "werkzeug.proxy_fix.orig" in environ:
+            name = environ.get("HTTP_X_REQUEST_ID", "")
+        if not name or not re.fullmatch(r"[\w.:=+/-]{1,128}", name, re.ASCII):
+            name = os.urandom(16).hex()
+        environ[REQUEST_ID] = name
+    return name
+
+
+def timestamp(seconds: float) -> str:
+    """A time since the epoch as RFC 3339 writes it, in UTC, to the millisecond."""
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 class Redacting(logging.Formatter):
@@ -59,7 +69,7 @@ class JsonLines(Redacting):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{record.msecs:03.0f}Z",
+            "time": timestamp(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": self.message(record),

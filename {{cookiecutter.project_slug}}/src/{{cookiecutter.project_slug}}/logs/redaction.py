@@ -37,6 +37,13 @@ PATTERNS = [
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL), REDACTED),
 ]
 
+# Most text has none of what any pattern begins with, and one search is faster than all of them.
+HINT = re.compile(
+    r"pass|secret|token|cookie|auth|credential|key|pwd|dsn|session|bearer|basic|digest"
+    r"|://| HTTP/|e[yJ][\w-]+\.|-----BEGIN",
+    re.IGNORECASE,
+)
+
 # The text of the keys in use, and what shows in its place.
 _keys: dict[str, str] = {}
 
@@ -51,8 +58,9 @@ def redacted_text(text: str) -> str:
     for key, shown in _keys.items():
         if key in text:
             text = text.replace(key, shown)
-    for pattern, replacement in PATTERNS:
-        text = pattern.sub(replacement, text)
+    if HINT.search(text):
+        for pattern, replacement in PATTERNS:
+            text = pattern.sub(replacement, text)
     return text
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flask import Flask, abort, current_app, request
+from flask import Flask, Request, abort, current_app
 from flask.globals import request_ctx
 from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -29,7 +29,6 @@ def init_app(app: Flask) -> None:
             "hosts-missing", "TRUSTED_HOSTS is not set, and production answers only to names that it knows", EXAMPLE
         )
     app.config["TRUSTED_HOSTS"] = hosts or None
-    app.before_request(refuse_unknown_host)
     if hosts:
         app.wsgi_app = AnyHost(app.wsgi_app, hosts[0].removeprefix("."))  # type: ignore[method-assign]
     count = app.config["TRUSTED_PROXIES"] = trusted_proxies(app.config["TRUSTED_PROXIES"])
@@ -66,7 +65,7 @@ def trusted_proxies(value: object) -> int:
     return int(text or 0)
 
 
-def refuse_unknown_host() -> None:
+def check(request: Request) -> None:
     """Answer 400 where Flask found the host untrusted; it has then not looked at the address either."""
     if isinstance(request.routing_exception, SecurityError):
         # The error page has links, and those need an adapter; its server name shows in none of them.
