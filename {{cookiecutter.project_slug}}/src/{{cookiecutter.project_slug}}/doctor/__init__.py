@@ -49,14 +49,15 @@ def examine(asked: str | None = None) -> Report:
         app = configured(env)
     except settings.StartupError as error:
         return Report(env, [refusal(error), *findings])
-    findings += keys.check(app)
-    findings += files.check(app, is_here=env == own)
-    findings += variables.check_settings(app, given, is_here=env == own)
     with quiet():
         started, refusals = start(env)
+        findings += keys.check(app) if refusals else []
         findings += refusals
         if started:
+            findings += [] if refusals else keys.ages(started)
             findings += web.check(started)
+    findings += variables.check_settings(app, given, is_here=env == own)
+    findings += files.check(app, started, is_here=env == own)
     unique = {(each.id, each.problem): each for each in findings}.values()
     return Report(env, sorted(unique, key=lambda each: each.level != ERROR))
 
@@ -72,6 +73,7 @@ def start(env: str) -> tuple[Flask | None, list[Finding]]:
     """The service as `create_app` makes it, with one stand-in after another while it refuses; and why it did."""
     refusals: list[Finding] = []
     kept = dict(os.environ)
+    os.environ.pop("FLASK_RUN_FROM_CLI", None)  # or the stand-ins would be taken for lines of an .env
     try:
         for replaced, stand_in in STAND_INS:
             for name in kept:
@@ -81,7 +83,9 @@ def start(env: str) -> tuple[Flask | None, list[Finding]]:
             try:
                 return create_app(env), refusals
             except settings.StartupError as error:
-                refusals.append(refusal(error))
+                # With a stand-in for the key, what is said of keys is of no use.
+                if not refusals or not error.id.startswith(("key-", "fallbacks-")):
+                    refusals.append(refusal(error))
         return None, refusals
     finally:
         os.environ.clear()

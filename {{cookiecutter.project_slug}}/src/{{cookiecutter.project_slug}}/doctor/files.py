@@ -21,13 +21,13 @@ from .finding import ERROR, WARNING, Finding
 LARGEST = 1024 * 1024  # bytes of a file in git's history that is looked into
 
 
-def check(app: Flask, is_here: bool) -> Iterator[Finding]:
-    """What is wrong with the files that hold the keys of `app`, which has only its settings yet."""
+def check(app: Flask, started: Flask | None, is_here: bool) -> Iterator[Finding]:
+    """What is wrong with the files that hold keys; `app` has only its settings, `started` is the whole service."""
     yield from modes(app)
     if settings.ROOT is None:
         return
     if shutil.which("git"):
-        yield from in_git(settings.ROOT, keys_of(app), holders(app))
+        yield from in_git(settings.ROOT, keys_of(app, started), holders(app))
     yield from in_an_image(settings.ROOT)
     if is_here:
         yield from of_parents(settings.ROOT)
@@ -35,23 +35,26 @@ def check(app: Flask, is_here: bool) -> Iterator[Finding]:
 
 def holders(app: Flask) -> list[Path]:
     """The project's own files that hold a key."""
-    paths = []
-    if settings.ROOT:
-        paths.append(settings.ROOT / ".env")
-    if any(settings.layer_of(app, variable) == "instance/config.py" for variable in VARIABLES):
-        paths.append(Path(app.instance_path, "config.py"))
+    paths = [settings.ROOT / ".env"] if settings.ROOT else []
+    for layer in {settings.layer_of(app, variable) for variable in VARIABLES if app.config.get(variable)}:
+        if layer.startswith("config/"):
+            paths.append(Path(app.root_path, layer))
+        elif layer == "instance/config.py":
+            paths.append(Path(app.instance_path, "config.py"))
     return paths
 
 
-def keys_of(app: Flask) -> list[bytes]:
-    """Every key that there is here: those in use, and those of development."""
+def keys_of(app: Flask, started: Flask | None) -> list[bytes]:
+    """Every key that there is here: those in use, wherever they come from, and those of development."""
     keys: list[object] = list(sources.development_keys())
     with suppress(settings.StartupError):
         if app.config["APP_ENV"] != "testing" and (found := sources.find(app.config)):
             keys += [found.current, found.next]
             keys += found.previous if isinstance(found.previous, list | tuple) else []
+    if started:
+        keys += sources.loaded(started).ring  # create_app may have been given one in code
     data = {key.encode() if isinstance(key, str) else key for key in keys if isinstance(key, str | bytes)}
-    return sorted(key for key in data if len(key) >= 16 and b"\n" not in key)
+    return sorted(bytes(key) for key in data if len(key) >= 16 and b"\n" not in key)
 
 
 def modes(app: Flask) -> Iterator[Finding]:
@@ -78,33 +81,38 @@ def git(root: Path, *arguments: str, text: bytes = b"") -> tuple[int, bytes]:
 
 
 def in_git(root: Path, keys: list[bytes], files: Iterable[Path]) -> Iterator[Finding]:
-    """Files that git does not ignore, tracks, or has in its history, and that hold a key."""
-    with tempfile.TemporaryDirectory() as empty:
-        has_repository = git(root, "rev-parse", "--git-dir")[0] == 0
-        place = () if has_repository else (f"--git-dir={empty}/.git", f"--work-tree={root}")
-        if not has_repository:
-            git(root, "init", "--quiet", empty)  # to ask what git would do here
-        for path in files:
-            inside = path.relative_to(root) if path.is_relative_to(root) else None
-            if inside and git(root, *place, "check-ignore", "--quiet", "--no-index", str(inside))[0] == 1:
-                cure = f"echo /{inside.as_posix()} >> {root / '.gitignore'}"
-                yield Finding("git-not-ignored", ERROR, f"git does not ignore {inside}", cure)
-            if inside and has_repository and git(root, "ls-files", "--error-unmatch", str(inside))[0] == 0:
-                yield tracked(str(inside))
-    if not (has_repository and keys):
+    """Files that hold a key and that git tracks, has in its history, or would take."""
+    names = [path.relative_to(root).as_posix() for path in files if path.is_relative_to(root)]
+    if git(root, "rev-parse", "--git-dir")[0] != 0:
+        with tempfile.TemporaryDirectory() as empty:  # what would git do here?
+            git(root, "init", "--quiet", empty)
+            place = (f"--git-dir={empty}/.git", f"--work-tree={root}")
+            yield from (not_ignored(root, name) for name in names if not is_ignored(root, name, *place))
         return
-    patterns = b"\n".join(keys)
-    options = ("--cached", "--fixed-strings", "--files-with-matches", "--null", "--full-name", "-f", "-")
-    found = git(root, "grep", *options, "--", ":/", text=patterns)[1].split(b"\0")
-    yield from (tracked(os.fsdecode(name)) for name in found if name)
-    for commit, name in in_history(root, keys):
-        revoke = settings.flask_command("key revoke")
-        yield Finding("git-history", ERROR, f"{name} has held a key in git's history (see: git show {commit})", revoke)
+    tracked = {name for name in names if git(root, "ls-files", "--error-unmatch", name)[0] == 0}
+    taken = {name for name in names if not is_ignored(root, name)}
+    if keys:
+        text = b"\n".join(keys)
+        options = ("--fixed-strings", "--files-with-matches", "--null", "--text", "-f", "-")
+        tracked |= set(os.fsdecode(git(root, "grep", "--cached", *options, text=text)[1]).split("\0")) - {""}
+        taken |= set(os.fsdecode(git(root, "grep", "--untracked", *options, text=text)[1]).split("\0")) - {""}
+    for name in sorted(tracked):
+        problem = f"{name}, which holds a key, is in git"
+        yield Finding("git-tracked", ERROR, problem, f"git rm --cached {name}  # and take the key out, or ignore it")
+    yield from (not_ignored(root, name) for name in sorted(taken - tracked))
+    for commit, name in in_history(root, keys) if keys else ():
+        problem = f"{name} has held a key in git's history (see: git show {commit})"
+        yield Finding("git-history", ERROR, problem, settings.flask_command("key revoke"))
 
 
-def tracked(name: str) -> Finding:
-    """A file in git that holds a key."""
-    return Finding("git-tracked", ERROR, f"{name}, which holds a key, is in git", f"git rm --cached {name}")
+def is_ignored(root: Path, name: str, *place: str) -> bool:
+    """Whether git's rules leave out the file `name`, tracked or not."""
+    return git(root, *place, "check-ignore", "--quiet", "--no-index", name)[0] != 1
+
+
+def not_ignored(root: Path, name: str) -> Finding:
+    """A file with a key that the next `git add` takes."""
+    return Finding("git-not-ignored", ERROR, f"git does not ignore {name}", f"echo /{name} >> {root / '.gitignore'}")
 
 
 def in_history(root: Path, keys: list[bytes]) -> Iterator[tuple[str, str]]:

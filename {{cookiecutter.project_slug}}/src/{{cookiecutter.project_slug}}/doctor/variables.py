@@ -63,7 +63,8 @@ def check(env: str, given: Mapping[str, str]) -> list[Finding]:
             assigned = envfile.names((settings.ROOT / ".env").read_bytes())
     values = {**settings_of_dotenv(), **given} if assigned else dict(given)
     for name, value in sorted(values.items()):
-        if not value and (is_secret(name) or name in KNOWN):
+        is_ours = name in settings.VARIABLES or (is_secret(name) and name not in KNOWN)  # a key's is refused anyway
+        if not value and is_ours:
             findings.append(Finding("variable-empty", WARNING, f"{name} is set but empty", f"unset {name}"))
         near = ALIASES.get(name) or next(iter(get_close_matches(name, KNOWN, 1, 0.85)), None)
         if name not in KNOWN and near:
