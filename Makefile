@@ -25,11 +25,11 @@ fix: $(SYNCED)
 	.venv/bin/ruff format --config pyproject.toml --quiet
 
 benchmark: $(SYNCED)
-	cd benchmarks && for each in generation startup first_page sessions rotation; do ../.venv/bin/python $$each.py || bad=1; done; exit $${bad:-0}
+	cd benchmarks && for each in generation startup first_page sessions defences rotation; do ../.venv/bin/python $$each.py || bad=1; done; exit $${bad:-0}
 
 # The README's picture, from the browser test.
 picture: $(SYNCED)
-	README_PICTURE=$(CURDIR)/docs/first-page.png .venv/bin/pytest tests/test_browser.py -k panel
+	README_PICTURE=$(CURDIR)/docs/first-page.png .venv/bin/pytest tests/test_browser.py -k every_panel
 
 clean:
 	rm -rf .tools .venv .demo

@@ -11,7 +11,7 @@ accesslog = "-"
 
 # Threads wait most of the time, for a client or a database; processes compute.
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-threads = 16
+threads = 32
 
 # One check of the settings, whose refusal is one line; a faster start and less memory. New code and new keys
 # need a restart: on SIGHUP the workers would begin again with what is loaded.

@@ -1,7 +1,9 @@
 """Errors as a page, or as problem details (RFC 9457) for clients that ask for JSON."""
 
+import sys
+
 from flask import Flask, json, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response
 
 from .logs import request_id
@@ -23,6 +25,8 @@ EXPLANATIONS = {
 def init_app(app: Flask) -> None:
     """Answer every HTTP error, and in production every exception, in one way."""
     app.register_error_handler(HTTPException, answer)
+    if gunicorn := sys.modules.get("gunicorn.http.errors"):  # what it raises when a view reads a malformed body
+        app.register_error_handler(gunicorn.ParseException, lambda _: answer(BadRequest()))
 
 
 def answer(error: HTTPException) -> Response:

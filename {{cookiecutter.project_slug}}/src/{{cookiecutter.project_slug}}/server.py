@@ -18,6 +18,7 @@ from .logs import JsonLines, timestamp
 from .logs.redaction import redacted_text
 
 REQUEST_SECONDS = 20  # in which a request, its body included, has to arrive
+PRESSED_SECONDS = 2  # the same while every thread is taken, so that slow clients can't keep others out
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -43,8 +44,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if now - self.looked < 1:
             return
         self.looked = now
-        for conn, begun in list(self.begun.items()):
-            if now - begun > REQUEST_SECONDS:
+        requests = list(self.begun.items())
+        limit = REQUEST_SECONDS if len(requests) < self.cfg.threads else PRESSED_SECONDS
+        for conn, begun in requests:
+            if now - begun > limit:
                 with contextlib.suppress(OSError):  # it has gone
                     conn.sock.shutdown(socket.SHUT_RD)  # what is answered is still sent
 
