@@ -121,6 +121,15 @@ def env_file(text: str) -> Callable[[Service], object]:
     return lambda service: (service.path / ".env").write_text(text)
 
 
+def older(package: str, version: str) -> Callable[[Service], None]:
+    def write(service: Service) -> None:
+        folder = service.path / "src" / f"{package.replace('-', '_')}-{version}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+
+    return write
+
+
 STRICT = "STRICT_TRANSPORT_SECURITY"
 WRONG = [
     Wrong("key-missing", {"SECRET_KEY": None}),
@@ -223,6 +232,9 @@ WRONG = [
     Wrong("session-lifetime", {"FLASK_PERMANENT_SESSION_LIFETIME": "a year"}, name=", text"),
     Wrong("key-missing", do=env_file("APP_ENV=development\n"), env="development", name=", development"),
     Wrong("variable-twice", do=env_file(f"SECRET_KEY={GOOD}\nA=1\nA=2\n"), env="development", name=", .env"),
+    Wrong("version-flask", do=older("flask", "3.1.2")),
+    Wrong("version-werkzeug", do=older("werkzeug", "3.1.5")),
+    Wrong("version-flask-debugtoolbar", do=older("flask-debugtoolbar", "0.14.1"), env="development"),
     Wrong("env-file", do=env_file(f"SECRET_KEY='{GOOD}\n"), env="development"),
 ]
 

@@ -150,6 +150,21 @@ def test_the_development_server_takes_up_a_changed_env(tmp_path: Path, project: 
         assert show(page) != before
 
 
+def test_the_toolbar_counts_what_the_doctor_finds(tmp_path: Path, project: Project) -> None:
+    own = bake(tmp_path)
+    (own / ".dockerignore").unlink()
+    port, env = free_port(), clean_environ(PYTHONPATH=str(own / "src"))
+    with serve([project.program("flask"), "run", "--port", str(port)], port, own, env) as address:
+        deadline, bar = time.monotonic() + 20, ""
+        while "2 findings" not in bar and time.monotonic() < deadline:
+            time.sleep(0.2)
+            bar = fetch(address)[1].partition("flDebugToolbarHandle")[0]
+        assert "2 findings" in bar  # one in development, one in production
+        panels = fetch(address)[1]
+        assert panels.count("<td>docker-ignore</td>") == 2
+        assert key_of(own) not in panels
+
+
 # The second developer
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
@@ -17,6 +17,7 @@ from .. import envfile, settings
 from ..keys.ring import SINCE, VARIABLES
 from ..keys.store import VARIABLE as STORE_VARIABLE
 from ..logs.redaction import is_secret
+from ..web.hosts import trusted_hosts, trusted_proxies
 from .finding import ERROR, WARNING, Finding
 
 KNOWN = ["APP_ENV", SINCE, STORE_VARIABLE, *VARIABLES, *(f"{name}_FILE" for name in VARIABLES), *settings.VARIABLES]
@@ -56,38 +57,38 @@ LONGEST_SESSION = timedelta(days=31)  # Flask's default
 
 def check(env: str, given: Mapping[str, str]) -> list[Finding]:
     """What is wrong with the variables `given`, and in development with those of .env."""
-    findings = []
-    assigned = []
+    assigned: list[str] = []
     if env == "development" and settings.ROOT:
-        with suppress(OSError, envfile.EnvFileError):
+        with suppress(OSError, envfile.EnvFileError):  # a finding of its own
             assigned = envfile.names((settings.ROOT / ".env").read_bytes())
-    values = {**settings_of_dotenv(), **given} if assigned else dict(given)
+    values = {**(settings.dotenv() if assigned else {}), **given}
+    findings = []
     for name, value in sorted(values.items()):
         is_ours = name in settings.VARIABLES or (is_secret(name) and name not in KNOWN)  # a key's is refused anyway
         if not value and is_ours:
-            findings.append(Finding("variable-empty", WARNING, f"{name} is set but empty", f"unset {name}"))
+            findings.append(Finding("variable-empty", WARNING, f"{name} is set but empty", without(name, assigned)))
         near = ALIASES.get(name) or next(iter(get_close_matches(name, KNOWN, 1, 0.85)), None)
         if name not in KNOWN and near:
-            findings.append(misspelt(name, near))
-    twice = [name for name, times in Counter(assigned).items() if times > 1]
-    twice += [name for name in settings.VARIABLES if name in values and f"FLASK_{name}" in values]
-    for name in twice:
-        where = ".env" if name in assigned else f"as {name} and as FLASK_{name}"
-        cure = f"sed -i '0,/^{name}=/{{//d}}' {settings.ROOT}/.env" if name in assigned else f"unset FLASK_{name}"
-        findings.append(Finding("variable-twice", WARNING, f"{name} is set twice, {where}", cure))
+            findings.append(misspelt(name, near, without(name, assigned)))
+    for name, times in Counter(assigned).items():
+        if times > 1:
+            cure = f"sed -i '0,/^{name}=/{{//d}}' {settings.ROOT}/.env"
+            findings.append(Finding("variable-twice", WARNING, f"{name} is set twice in .env", cure))
+    for name in settings.VARIABLES:
+        if name in values and f"FLASK_{name}" in values:
+            problem = f"{name} is set twice, as that and as FLASK_{name}"
+            findings.append(Finding("variable-twice", WARNING, problem, without(f"FLASK_{name}", assigned)))
     return findings
 
 
-def settings_of_dotenv() -> dict[str, str]:
-    """The variables of .env; none where it can't be read, which is a finding of its own."""
-    with suppress(settings.StartupError):
-        return settings.dotenv()
-    return {}
+def without(name: str, assigned: Collection[str]) -> str:
+    """The line that takes a variable away; `assigned` are those of .env."""
+    return f"sed -i '/^{name}=/d' {settings.ROOT}/.env" if name in assigned else f"unset {name}"
 
 
-def misspelt(name: str, near: str) -> Finding:
+def misspelt(name: str, near: str, cure: str) -> Finding:
     """A variable that nothing reads."""
-    return Finding("variable-misspelt", WARNING, f"Nothing reads {name}; did you mean {near}?", f"unset {name}")
+    return Finding("variable-misspelt", WARNING, f"Nothing reads {name}; did you mean {near}?", cure)
 
 
 def check_settings(app: Flask, given: Mapping[str, str], is_here: bool) -> Iterator[Finding]:
@@ -95,45 +96,53 @@ def check_settings(app: Flask, given: Mapping[str, str], is_here: bool) -> Itera
     yield from misspelt_settings(app)
     yield from limits(app)
     yield from lifetime(app)
+    yield from versions()
+    if app.config["APP_ENV"] == "production":
+        yield from unheeded(app, given)
+        yield from too_trusting(app)
+        if is_here and find_spec("flask_debugtoolbar"):
+            problem = "Flask-DebugToolbar is installed where production runs"
+            yield Finding("toolbar-installed", WARNING, problem, "uv sync --no-dev")
+
+
+def versions() -> Iterator[Finding]:
+    """Packages older than their last security fix."""
     for package, (fixed, why) in FIXED.items():
         with suppress(PackageNotFoundError):
             if tuple(map(int, re.findall(r"\d+", version(package))[:3])) < fixed:
                 wanted = ".".join(map(str, fixed))
                 problem = f"{package} {version(package)} is older than {wanted} ({why})"
                 yield Finding(f"version-{package}", ERROR, problem, f"pip install '{package}>={wanted}'")
-    if app.config["APP_ENV"] != "production":
-        return
+
+
+def unheeded(app: Flask, given: Mapping[str, str]) -> Iterator[Finding]:
+    """DEBUG and TESTING, which production does not heed, in a file or in a variable."""
     for setting in ("DEBUG", "TESTING"):
         says = [layer for layer, values in settings.files(app, "production") if values.get(setting)]
-        says += [f"FLASK_{setting}"] if given.get(f"FLASK_{setting}", "0").lower() not in ("", "0", "false") else []
+        if given.get(f"FLASK_{setting}", "0").lower() not in ("", "0", "false"):
+            says.append(f"FLASK_{setting}")
         for place in says:
             problem = f"{place} sets {setting}, which production does not heed; somebody may think that it does"
             cure = f"unset {place}" if place.startswith("FLASK_") else f"{setting} = False  # or no line, in {place}"
             yield Finding(setting.lower(), WARNING, problem, cure)
-    if is_here and find_spec("flask_debugtoolbar"):
-        problem = "Flask-DebugToolbar is installed where production runs"
-        yield Finding("toolbar-installed", WARNING, problem, "uv sync --no-dev")
-    for host in hosts(app):
-        if host.startswith("."):
-            level = ERROR if host.count(".") == 1 else WARNING
-            problem = f"TRUSTED_HOSTS has {host}, so every name below it, whoever has that one"
-            yield Finding("hosts-suffix", level, problem, f"export TRUSTED_HOSTS=www{host}")
-    if str(app.config["TRUSTED_PROXIES"]).isdigit() and int(app.config["TRUSTED_PROXIES"]) > 3:
-        problem = f"TRUSTED_PROXIES is {app.config['TRUSTED_PROXIES']}: with fewer, clients say what address is theirs"
-        yield Finding("proxies-many", WARNING, problem, "export TRUSTED_PROXIES=1")
+
+
+def too_trusting(app: Flask) -> Iterator[Finding]:
+    """Hosts, proxies and origins of which more is believed than can be known."""
+    with suppress(settings.StartupError):  # a finding of its own
+        for host in trusted_hosts(app.config["TRUSTED_HOSTS"]):
+            if host.startswith("."):
+                level = ERROR if host.count(".") == 1 else WARNING
+                problem = f"TRUSTED_HOSTS has {host}, so every name below it, whoever has that one"
+                yield Finding("hosts-suffix", level, problem, f"export TRUSTED_HOSTS=www{host}")
+        if (count := trusted_proxies(app.config["TRUSTED_PROXIES"])) > 3:
+            problem = f"TRUSTED_PROXIES is {count}; where there are fewer, a client says what its address is"
+            yield Finding("proxies-many", WARNING, problem, "export TRUSTED_PROXIES=1")
     for origin in app.config["CSRF_TRUSTED_ORIGINS"]:
         if str(origin).startswith("http:"):
             problem = f"CSRF_TRUSTED_ORIGINS has {origin}, whose pages anybody on the way can change"
-            yield Finding("csrf-http", WARNING, problem, f"https{str(origin)[4:]}")
-
-
-def hosts(app: Flask) -> list[str]:
-    """TRUSTED_HOSTS as the service takes them; none where they are malformed, which is a finding of its own."""
-    from ..web.hosts import trusted_hosts
-
-    with suppress(settings.StartupError):
-        return trusted_hosts(app.config["TRUSTED_HOSTS"])
-    return []
+            cure = f'"https{str(origin)[4:]}"  # in CSRF_TRUSTED_ORIGINS, config/default.py'
+            yield Finding("csrf-http", WARNING, problem, cure)
 
 
 def misspelt_settings(app: Flask) -> Iterator[Finding]:
@@ -144,7 +153,7 @@ def misspelt_settings(app: Flask) -> Iterator[Finding]:
         variable = f"FLASK_{name}"
         is_unread = name not in read and variable in os.environ and variable not in ALIASES
         if is_unread and (near := get_close_matches(name, read, 1, 0.85)):
-            yield misspelt(variable, f"FLASK_{near[0]}")
+            yield misspelt(variable, f"FLASK_{near[0]}", f"unset {variable}")
 
 
 def limits(app: Flask) -> Iterator[Finding]:
