@@ -27,9 +27,9 @@ fix: $(SYNCED)
 benchmark: $(SYNCED)
 	cd benchmarks && for each in generation startup first_page sessions defences rotation; do ../.venv/bin/python $$each.py || bad=1; done; exit $${bad:-0}
 
-# The README's picture, from the browser test.
+# The README's pictures, from the browser test.
 picture: $(SYNCED)
-	README_PICTURE=$(CURDIR)/docs/first-page.png .venv/bin/pytest tests/test_browser.py -k every_panel
+	README_PICTURES=$(CURDIR)/docs .venv/bin/pytest tests/test_browser.py -k every_panel
 
 clean:
 	rm -rf .tools .venv .demo

@@ -61,12 +61,19 @@ def page(browser: Browser) -> Iterator[Page]:
     assert wrong == []
 
 
+def take_picture(page: Page, name: str) -> None:
+    """For the README: `make picture`."""
+    if folder := os.environ.get("README_PICTURES"):
+        page.screenshot(path=Path(folder, f"{name}.png"))
+
+
 def test_every_panel_opens_and_no_page_shows_the_key(project: Project, development: str, page: Page) -> None:
     page.goto(development)
     page.goto(development)
     assert "2 times" in page.inner_text("main")
     assert project.key not in page.content()
     page.wait_for_function(LOOKED, timeout=20_000)
+    take_picture(page, "first-page")
     page.click("#flDebugProfilerPanel .flDebugSwitch")  # the profiler works from the next page on
     page.goto(development)
     assert "nothing is wrong" in page.inner_text("#flDebugSecurityPanel")
@@ -87,8 +94,7 @@ def test_every_panel_opens_and_no_page_shows_the_key(project: Project, developme
     fingerprint = page.inner_text("main dd code >> nth=0")
     assert f"<key {fingerprint}>" in page.inner_text("#flDebugConfigPanel-content")
     page.click("#flDebugSecurityPanel a")
-    if picture := os.environ.get("README_PICTURE"):
-        page.screenshot(path=picture)
+    take_picture(page, "security-panel")
     security = page.inner_text("#flDebugSecurityPanel-content")
     for shown in (fingerprint, "Content-Security-Policy", "X-Request-ID", f"{SLUG}_session=[redacted]; HttpOnly"):
         assert shown in security
