@@ -200,7 +200,7 @@ WRONG = [
         "cookie-name", edit=(f"src/{SLUG}/config/development.py", f'"{SLUG}_session"', '"session"'), env="development"
     ),
     Wrong("header-csp", edit=in_default("CONTENT_SECURITY_POLICY = {", "CONTENT_SECURITY_POLICY = {} and {")),
-    Wrong("header-hsts", edit=in_default(STRICT, f"{STRICT} = None\n{STRICT}_")),
+    Wrong("header-hsts", edit=in_default(f"{STRICT} =", f"{STRICT} = None and")),
     Wrong("header-hsts", {f"FLASK_{STRICT}": "max-age=3600"}, name=", short"),
     Wrong("header-nosniff", edit=without_header("X-Content-Type-Options")),
     Wrong("header-frame-options", edit=without_header("X-Frame-Options")),
@@ -219,6 +219,20 @@ WRONG = [
     Wrong("csp-wildcard", edit=policy('"img-src": ["\'self\'"],', '"img-src": ["*"],')),
     Wrong("csp-wildcard", edit=policy('"script-src": ["\'self\'"],', '"script-src": ["https:"],'), name=", scheme"),
     Wrong("csp-data", edit=policy('"script-src": ["\'self\'"],', '"script-src": ["data:"],')),
+    Wrong("csp-http", edit=policy('"script-src": ["\'self\'"],', '"script-src": ["http://cdn.example.org"],')),
+    Wrong("csp-unknown", edit=policy('"img-src": ["\'self\'"],', '"image-src": ["\'self\'"],')),
+    Wrong("csp-format", edit=policy('"img-src": ["\'self\'"],', '"img-src": "\'self\'",')),
+    Wrong("header-format", edit=in_default("SECURITY_HEADERS = {", "SECURITY_HEADERS = 5 or {")),
+    Wrong(
+        "header-cors",
+        edit=in_default("SECURITY_HEADERS = {", 'SECURITY_HEADERS = {"Access-Control-Allow-Origin": "*",'),
+    ),
+    Wrong("cookie-samesite", {"FLASK_SESSION_COOKIE_SAMESITE": "Laxx"}, name=", misspelt"),
+    Wrong("limit-body", {"FLASK_MAX_CONTENT_LENGTH": "2MB"}, name=", text"),
+    Wrong("variable-misspelt", {"FLASK_MAX_CONTENT_LENGHT": "5"}, name=", a limit"),
+    Wrong(
+        "variable-misspelt", edit=in_default("MAX_FORM_PARTS =", "MAX_FORM_PART = 1\nMAX_FORM_PARTS ="), name=", file"
+    ),
     Wrong("csp-script-src", edit=policy('"default-src": ["\'none\'"],\n    "script-src": ["\'self\'"],', "")),
     Wrong("csp-object-src", edit=policy('"object-src": ["\'none\'"],', "")),
     Wrong("csp-base-uri", edit=policy('"base-uri": ["\'none\'"],', "")),

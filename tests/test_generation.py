@@ -36,7 +36,8 @@ src/SLUG/__init__.py src/SLUG/envfile.py src/SLUG/errors.py src/SLUG/health.py s
 src/SLUG/server.py src/SLUG/settings.py
 gunicorn.conf.py
 src/SLUG/doctor/__init__.py src/SLUG/doctor/cli.py src/SLUG/doctor/files.py src/SLUG/doctor/finding.py
-src/SLUG/doctor/keys.py src/SLUG/doctor/shown.py src/SLUG/doctor/variables.py src/SLUG/doctor/web.py
+src/SLUG/doctor/keys.py src/SLUG/doctor/policy.py src/SLUG/doctor/shown.py src/SLUG/doctor/variables.py
+src/SLUG/doctor/web.py
 src/SLUG/logs/__init__.py src/SLUG/logs/redaction.py
 src/SLUG/toolbar/__init__.py src/SLUG/toolbar/examination.py src/SLUG/toolbar/panels.py
 src/SLUG/toolbar/config.html src/SLUG/toolbar/request.html src/SLUG/toolbar/security.html src/SLUG/toolbar/session.html

@@ -302,6 +302,43 @@ def forge(server: Server, count: int) -> None:
     connection.close()
 
 
+def test_a_malformed_request_is_answered_and_logged(installed: Path, tmp_path: Path) -> None:
+    """gunicorn refuses these itself, and its refusal goes through the service's logger."""
+    malformed = [
+        request(b"/a", b"Host: localhost", b"Host: evil.example"),
+        request(b"/b", b"Content-Length: 3", b"Transfer-Encoding: chunked"),
+        request(b"/c", b"Content-Length: -3"),
+        request(b"/d", b"X Y: z"),
+    ]
+    with gunicorn(installed, tmp_path) as running:
+        for data in malformed:
+            assert running.raw(data).startswith(b"HTTP/1.1 400"), data
+        time.sleep(0.2)
+        assert {line.get("status") for line in running.lines()} >= {400}
+
+
+def test_clients_that_only_take_up_room(installed: Path, tmp_path: Path) -> None:
+    """Connections that say nothing, and such that read nothing of their answers."""
+    with gunicorn(installed, tmp_path, "threads = 8") as running:
+        idle = [socket.create_connection(("127.0.0.1", running.port), timeout=5) for _ in range(200)]
+        deaf = []
+        for _ in range(20):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", running.port))
+            connection.setblocking(False)
+            with suppress(OSError):
+                connection.sendall(b"GET /static/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000)
+            deaf.append(connection)
+        started = time.monotonic()
+        for _ in range(5):
+            assert running.get("/", Host="localhost").status == 200
+        assert time.monotonic() - started < 15
+        for connection in [*idle, *deaf]:
+            connection.close()
+        assert running.get("/", Host="localhost").status == 200
+
+
 def test_a_hostile_client(installed: Path, tmp_path: Path) -> None:
     used = []
     # So few threads that the slow clients take them all; and no memory that malloc keeps for each thread.

@@ -12,6 +12,7 @@ import pytest
 from conftest import PACKAGE
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.datastructures import Headers
 
 logs, redaction = (import_module(f"{PACKAGE}.{name}") for name in ("logs", "logs.redaction"))
 
@@ -47,6 +48,14 @@ def line(message: str, *arguments: object, extra: dict[str, Any] | None = None, 
         f"GET /reset?token={SECRET}&a=1 HTTP/1.1",
         f"GET /search?q={SECRET} HTTP/1.1",
         f"the session {SIGNED} was sent",
+        f"ImmutableMultiDict([('password', '{SECRET}'), ('user', 'ann')])",
+        f"passwords=['{SECRET}', 'b']",
+        f'{{\\"password\\": \\"{SECRET}\\"}}',
+        f"SecretAccessKey={SECRET}",
+        f"SMTP_PASS={SECRET}",
+        f"https://{SECRET}@example.org/x",
+        f"Error handling request GET /a?q={SECRET}",
+        f"<Request 'http://localhost/?q={SECRET}' [GET]>",
         f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----",
     ],
 )
@@ -55,13 +64,16 @@ def test_nothing_secret_is_in_a_message(message: str) -> None:
         text = json.dumps(logged)
         assert SECRET not in text
         assert SIGNED not in text
-        assert redaction.REDACTED in text or message.endswith(" HTTP/1.1")
+        assert redaction.REDACTED in text or "GET /" in message or "Request" in message
 
 
 def test_nothing_secret_is_in_extras_however_deep() -> None:
     extra = {
         "token": SECRET,
         "form": {"user": "ann", "password": SECRET, "more": [{"Authorization": SECRET}, (f"key={SECRET}",)]},
+        "pairs": [("password", SECRET)],
+        "sent": Headers({"Cookie": SECRET, "Accept": "*/*"}),
+        "nan": float("nan"),
         "headers": {"Cookie": SECRET, "url": f"https://ann:{SECRET}@example.org"},
     }
     logged = line("posted", extra=extra)
@@ -95,10 +107,34 @@ def test_a_key_in_use_shows_as_its_fingerprint_wherever_it_stands(
 
 
 @pytest.mark.parametrize(
-    "message", ["key rotated", "monkey: 3", "the password was changed", "SESSION_COOKIE_NAME=x", "<key 0123456789ab>"]
+    "message",
+    [
+        "key rotated",
+        "monkey: 3",
+        "primary_key=7",
+        "basic authentication",
+        "the password was changed",
+        "SESSION_COOKIE_NAME=x",
+        "<key 0123456789ab>",
+    ],
 )
 def test_what_is_not_secret_stays(message: str) -> None:
     assert line(message)["message"] == message
+
+
+def test_a_long_text_takes_no_longer_than_its_length_asks_for() -> None:
+    for part in (
+        "a_",
+        "key-",
+        "eyJ",
+        "eyJa.",
+        "://a:",
+        "-----BEGIN PRIVATE KEY-----",
+        "password='\\\\",
+        "key  ",
+        "secret_key",
+    ):
+        line(part * 20_000)  # seconds, or minutes, where a pattern looks at the whole from each of its places
 
 
 def test_arguments_that_do_not_fit_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,20 +163,20 @@ def test_the_request_is_named_in_the_log_the_answer_and_the_page(
     monkeypatch.setenv("SECRET_KEY", secrets.token_hex(32))
     app = create_app(env)
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    app.add_url_rule("/fail", "fail", lambda: str(1 // 0))
-    answer = app.test_client().get(f"/fail?q={SECRET}", base_url="https://localhost")
+    app.add_url_rule("/-/fail", "-fail", lambda: str(1 // 0))
+    answer = app.test_client().get(f"/-/fail?q={SECRET}", base_url="https://localhost")
     name = answer.headers["X-Request-ID"]
     assert answer.status_code == 500
     assert name in answer.text
-    assert app.test_client().get("/fail", headers={"Accept": "application/json"}).json["request_id"]  # type: ignore[index]
+    assert app.test_client().get("/-/fail", headers={"Accept": "application/json"}).json["request_id"]  # type: ignore[index]
     written = capsys.readouterr().err
     assert SECRET not in written
     assert "ZeroDivisionError" in written
     if env == "production":
         logged = json.loads(written.splitlines()[0])
-        assert (logged["level"], logged["request_id"], logged["path"]) == ("ERROR", name, "/fail")
+        assert (logged["level"], logged["request_id"], logged["path"]) == ("ERROR", name, "/-/fail")
     else:
-        assert f"(request {name[:8]})" in written
+        assert f"(request {name})" in written
         assert "\nTraceback" in written
 
 

@@ -58,7 +58,7 @@ def make(create_app: CreateApp, monkeypatch: pytest.MonkeyPatch, **variables: st
         return "map"
 
     def echo() -> dict[str, Any]:
-        return {"link": url_for("echo", _external=True), "address": request.remote_addr, **request.form}
+        return {"link": url_for("-echo", _external=True), "address": request.remote_addr, **request.form}
 
     def fail() -> None:
         raise ValueError
@@ -71,7 +71,7 @@ def make(create_app: CreateApp, monkeypatch: pytest.MonkeyPatch, **variables: st
         "inline": lambda: render_template_string(INLINE),
         "stream": lambda: stream_template_string(INLINE),
         "lines": lambda: Response(iter(["a", "b"])),
-        "away": lambda: redirect("/open"),
+        "away": lambda: redirect("/-/open"),
         "own": own,
         "widened": widened,
         "echo": echo,
@@ -79,7 +79,7 @@ def make(create_app: CreateApp, monkeypatch: pytest.MonkeyPatch, **variables: st
         "hook": csrf.exempt(lambda: "hooked"),
     }
     for name, view in views.items():
-        app.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
+        app.add_url_rule(f"/-/{name}", f"-{name}", view, methods=["GET", "POST"])
     return app
 
 
@@ -98,14 +98,13 @@ def get(client: FlaskClient, path: str, **options: Any) -> TestResponse:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nothing", "/away", "/static/style.css", "/lines", "/stream", "/fail", "/healthz"]
+    "path", ["/", "/nothing", "/-/away", "/static/style.css", "/-/lines", "/-/stream", "/-/fail", "/healthz"]
 )
 def test_every_answer_has_the_headers(production: FlaskClient, path: str) -> None:
     with get(production, path) as answer:
         missing = SENT - set(answer.headers.keys())
         assert not missing
         assert len(answer.headers) == len(set(answer.headers.keys()))
-        assert "unsafe" not in answer.headers["Content-Security-Policy"]
 
 
 def test_an_answer_to_an_unknown_host_has_them_too(production: FlaskClient) -> None:
@@ -117,14 +116,16 @@ def test_an_answer_to_an_unknown_host_has_them_too(production: FlaskClient) -> N
 
 
 def test_a_view_keeps_what_it_sets(production: FlaskClient) -> None:
-    answer = get(production, "/own")
+    answer = get(production, "/-/own")
     assert answer.headers.getlist("X-Frame-Options") == ["SAMEORIGIN"]
     assert answer.headers.getlist("Content-Security-Policy") == ["sandbox"]
 
 
 def test_a_view_can_widen_the_policy_of_its_answer(production: FlaskClient) -> None:
-    assert "img-src 'self' https://maps.example.org;" in get(production, "/widened").headers["Content-Security-Policy"]
-    assert "maps" not in get(production, "/open").headers["Content-Security-Policy"]
+    policy = get(production, "/-/widened").headers["Content-Security-Policy"]
+    images = next(part for part in policy.split("; ") if part.startswith("img-src "))
+    assert "https://maps.example.org" in images.split()
+    assert "maps" not in get(production, "/-/open").headers["Content-Security-Policy"]
 
 
 def test_a_widened_policy_is_what_browsers_make_of_it() -> None:
@@ -134,7 +135,7 @@ def test_a_widened_policy_is_what_browsers_make_of_it() -> None:
     assert written({"default-src": ["'self'"]}, {"script-src": ["x"]}) == "default-src 'self'; script-src 'self' x"
 
 
-@pytest.mark.parametrize("path", ["/inline", "/stream"])
+@pytest.mark.parametrize("path", ["/-/inline", "/-/stream"])
 def test_a_nonce_is_in_the_policy_and_never_the_same(production: FlaskClient, path: str) -> None:
     nonces = set()
     for _ in range(2):
@@ -142,23 +143,24 @@ def test_a_nonce_is_in_the_policy_and_never_the_same(production: FlaskClient, pa
         nonce = answer.text.split("nonce='")[1].split("'")[0]
         policy = answer.headers["Content-Security-Policy"]
         assert answer.text == INLINE.replace("{{ csp_nonce() }}", nonce)
-        assert f"script-src 'self' 'nonce-{nonce}';" in policy
-        assert f"style-src 'self' 'nonce-{nonce}';" in policy
+        for directive in ("script-src", "style-src"):
+            sources = next(part for part in policy.split("; ") if part.startswith(f"{directive} "))
+            assert f"'nonce-{nonce}'" in sources.split()
         nonces.add(nonce)
     assert len(nonces) == 2
 
 
 def test_no_nonce_is_made_that_nobody_asks_for(production: FlaskClient) -> None:
-    assert "nonce" not in get(production, "/open").headers["Content-Security-Policy"]
+    assert "nonce" not in get(production, "/-/open").headers["Content-Security-Policy"]
 
 
 def test_what_is_made_from_a_session_is_not_stored(production: FlaskClient) -> None:
-    assert "Cache-Control" not in get(production, "/who").headers  # nobody's
-    assert get(production, "/sign_in").headers["Cache-Control"] == "no-store"
-    assert get(production, "/who").headers["Cache-Control"] == "no-store"
-    assert get(production, "/lines").headers["Cache-Control"] == "no-store"  # it may read the session yet
-    assert get(production, "/public").headers["Cache-Control"] == "private, max-age=60"
-    assert "Cache-Control" not in get(production, "/open").headers
+    assert "Cache-Control" not in get(production, "/-/who").headers  # nobody's
+    assert get(production, "/-/sign_in").headers["Cache-Control"] == "no-store"
+    assert get(production, "/-/who").headers["Cache-Control"] == "no-store"
+    assert get(production, "/-/lines").headers["Cache-Control"] == "no-store"  # it may read the session yet
+    assert get(production, "/-/public").headers["Cache-Control"] == "private, max-age=60"
+    assert "Cache-Control" not in get(production, "/-/open").headers
     with get(production, "/static/style.css") as answer:
         assert answer.headers["Cache-Control"] == "no-cache"
 
@@ -189,27 +191,30 @@ def test_development_asks_for_no_https(create_app: CreateApp, monkeypatch: pytes
         ({"Origin": "https://evil.example"}, "Origin is https://evil.example"),
         ({"Origin": "https://localhost.evil.example"}, "Origin is https://localhost.evil.example"),
         ({"Origin": "null"}, "Origin is null"),
+        ({"Origin": "foo://localhost"}, "Origin is foo://localhost"),
         ({"Origin": ""}, ""),
     ],
 )
 def test_who_may_post(production: FlaskClient, given: dict[str, str], rule: str) -> None:
     for method in ("POST", "PUT", "DELETE"):
-        answer = production.open("/echo", method=method, base_url="https://localhost", headers=given)
+        answer = production.open("/-/echo", method=method, base_url="https://localhost", headers=given)
         assert answer.status_code == (403 if rule else 200 if method == "POST" else 405)
         assert rule in answer.text
-    assert get(production, "/echo", headers=given).status_code == 200
-    assert production.post("/hook", base_url="https://localhost", headers=given).status_code == 200
+    assert get(production, "/-/echo", headers=given).status_code == 200
+    assert production.post("/-/hook", base_url="https://localhost", headers=given).status_code == 200
 
 
 def test_a_trusted_origin_may_post(create_app: CreateApp, monkeypatch: pytest.MonkeyPatch) -> None:
     app = make(create_app, monkeypatch, FLASK_CSRF_TRUSTED_ORIGINS='["https://app.example.org"]')
     given = {"Sec-Fetch-Site": "cross-site", "Origin": "https://app.example.org"}
-    assert app.test_client().post("/echo", base_url="https://localhost", headers=given).status_code == 200
+    assert app.test_client().post("/-/echo", base_url="https://localhost", headers=given).status_code == 200
     given["Origin"] += ".evil.example"
-    assert app.test_client().post("/echo", base_url="https://localhost", headers=given).status_code == 403
+    assert app.test_client().post("/-/echo", base_url="https://localhost", headers=given).status_code == 403
 
 
-@pytest.mark.parametrize("origin", ["*", "null", "app.example.org", "https://app.example.org/"])
+@pytest.mark.parametrize(
+    "origin", ["*", "null", "app.example.org", "https://app.example.org/", "https://App.example.org"]
+)
 def test_a_trusted_origin_is_an_origin(create_app: CreateApp, monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
     with pytest.raises(NoAppException, match=r"\[csrf-origins\]"):
         make(create_app, monkeypatch, FLASK_CSRF_TRUSTED_ORIGINS=f'["{origin}"]')
@@ -245,6 +250,10 @@ def two_hosts(
     [
         ("example.org", 200),
         ("example.org:8000", 200),
+        ("WWW.Example.ORG", 400),
+        ("EXAMPLE.org", 200),
+        ("example.org.", 200),
+        ("example.org.:8000", 200),
         ("a.apps.example.org", 200),
         ("www.example.org", 400),
         ("evil.example", 400),
@@ -255,8 +264,8 @@ def two_hosts(
 )
 def test_only_trusted_hosts_are_answered(two_hosts: Flask, host: str, status: int) -> None:
     client = two_hosts.test_client()
-    assert client.get("/open", headers={"Host": host}).status_code == status
-    assert client.post("/open", headers={"Host": host, "Origin": f"https://{host}"}).status_code == status
+    assert client.get("/-/open", headers={"Host": host}).status_code == status
+    assert client.post("/-/open", headers={"Host": host, "Origin": f"https://{host}"}).status_code == status
     for path in ("/healthz", "/readyz"):
         assert client.get(path, headers={"Host": host}).status_code == 200
 
@@ -273,9 +282,9 @@ FORWARDED = {
 @pytest.mark.parametrize(
     ("count", "status", "address", "link"),
     [
-        ("", 200, "127.0.0.1", "http://localhost/echo"),
-        ("0", 200, "127.0.0.1", "http://localhost/echo"),
-        ("1", 200, "198.51.100.2", "https://localhost/echo"),
+        ("", 200, "127.0.0.1", "http://localhost/-/echo"),
+        ("0", 200, "127.0.0.1", "http://localhost/-/echo"),
+        ("1", 200, "198.51.100.2", "https://localhost/-/echo"),
         ("2", 400, "", ""),  # the first of two says evil.example
     ],
 )
@@ -283,7 +292,7 @@ def test_forwarded_headers_count_for_as_many_proxies_as_are_there(
     create_app: CreateApp, monkeypatch: pytest.MonkeyPatch, count: str, status: int, address: str, link: str
 ) -> None:
     client = make(create_app, monkeypatch, TRUSTED_PROXIES=count).test_client()
-    answer = client.get("/echo", headers=FORWARDED)
+    answer = client.get("/-/echo", headers=FORWARDED)
     assert answer.status_code == status
     if status == 200:
         assert answer.json == {"address": address, "link": link}
@@ -302,17 +311,39 @@ def test_the_count_of_proxies_is_a_number(create_app: CreateApp, monkeypatch: py
 FIELD = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        {"data": f"a={'x' * 3_000_000}", "content_type": "application/x-www-form-urlencoded"},
-        {"data": FIELD.format("a", "x" * 600_000) + "--b--", "content_type": "multipart/form-data; boundary=b"},
-        {"data": FIELD.format("a", "x") * 201 + "--b--", "content_type": "multipart/form-data; boundary=b"},
-    ],
-    ids=["body", "field", "parts"],
-)
-def test_more_than_the_limits_is_answered_413(production: FlaskClient, sent: dict[str, Any]) -> None:
-    for accept, kind in (("text/html", "text/html"), ("application/json", "application/problem+json")):
-        answer = production.post("/echo", base_url="https://localhost", headers={"Accept": accept}, **sent)
-        assert (answer.status_code, answer.mimetype) == (413, kind)
+@pytest.mark.parametrize("kind", ["body", "form", "field", "parts"])
+def test_more_than_the_limits_is_answered_413(production: FlaskClient, kind: str) -> None:
+    limits = production.application.config
+    multipart, plain = "multipart/form-data; boundary=b", "application/x-www-form-urlencoded"
+    field = "x" * (limits["MAX_FORM_MEMORY_SIZE"] + 1)
+    data, content_type = {
+        "body": ("x" * (limits["MAX_CONTENT_LENGTH"] + 1), multipart),
+        "form": (f"a={field}", plain),
+        "field": (FIELD.format("a", field) + "--b--", multipart),
+        "parts": (FIELD.format("a", "x") * (limits["MAX_FORM_PARTS"] + 1) + "--b--", multipart),
+    }[kind]
+    sent = {"base_url": "https://localhost", "data": data, "content_type": content_type}
+    for accept, mimetype in (("text/html", "text/html"), ("application/json", "application/problem+json")):
+        answer = production.post("/-/echo", headers={"Accept": accept}, **sent)
+        assert (answer.status_code, answer.mimetype) == (413, mimetype)
         assert "larger than this service takes" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "finding"),
+    [
+        ("CONTENT_SECURITY_POLICY", "default-src 'self'", "csp-format"),
+        ("CONTENT_SECURITY_POLICY__img-src", "'self' https://a", "csp-format"),
+        ("CONTENT_SECURITY_POLICY__img-src", '["self"]', "csp-format"),
+        ("CONTENT_SECURITY_POLICY__img-src", "[\"'self'; script-src *\"]", "csp-format"),
+        ("CONTENT_SECURITY_POLICY__img_src", '["*"]', "csp-format"),
+        ("SECURITY_HEADERS", "X-Frame-Options: DENY", "header-format"),
+        ("SECURITY_HEADERS__X-A", '"a\\r\\nX-B: c"', "header-format"),
+        ("STRICT_TRANSPORT_SECURITY", "3600", "header-format"),
+    ],
+)
+def test_what_no_header_can_say_does_not_start(
+    create_app: CreateApp, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, finding: str
+) -> None:
+    with pytest.raises(NoAppException, match=rf"\[{finding}\]"):
+        make(create_app, monkeypatch, **{f"FLASK_{setting}": value})

@@ -1,12 +1,15 @@
 """Errors as a page, or as problem details (RFC 9457) for clients that ask for JSON."""
 
+import logging
 import sys
 
-from flask import Flask, json, render_template, request
-from werkzeug.exceptions import BadRequest, HTTPException
+from flask import Flask, current_app, json, render_template, request
+from werkzeug.exceptions import BadRequest, BadRequestKeyError, HTTPException
 from werkzeug.wrappers import Response
 
 from .logs import request_id
+
+log = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
 
@@ -31,6 +34,8 @@ def init_app(app: Flask) -> None:
 
 def answer(error: HTTPException) -> Response:
     """The response for `error`: its own status and headers (Allow, Retry-After), and a body that fits."""
+    if current_app.debug and isinstance(error, BadRequestKeyError):
+        raise error  # a mistyped name in request.form[...]: the debugger shows where
     response = Response.force_type(error.get_response(request.environ))
     if error.response is not None:  # abort(response): the view has said it all
         return response
@@ -38,6 +43,8 @@ def answer(error: HTTPException) -> Response:
     # What abort(404, "No such invoice.") says; else our words, or Werkzeug's.
     detail = vars(error).get("description") or EXPLANATIONS.get(code, error.description)
     name = request_id(request.environ)  # what to look for in the logs
+    if current_app.debug:  # in production, the line of the request says so
+        log.info("%s %s: %s", code, error.name, detail)
     if wants_json():
         problem = {"type": "about:blank", "title": error.name, "status": code, "detail": detail, "request_id": name}
         response.data, response.content_type = json.dumps(problem), PROBLEM

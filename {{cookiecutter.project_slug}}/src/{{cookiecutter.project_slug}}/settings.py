@@ -98,9 +98,10 @@ def load(app: Flask, env: str) -> None:
         said_by(layer, values)
     app.config.from_prefixed_env()
     for variable in sorted(os.environ):
-        if variable in VARIABLES:
+        is_ours = variable in VARIABLES and os.environ[variable].strip()
+        if is_ours:
             app.config[variable] = os.environ[variable]
-        if variable in VARIABLES or variable.startswith("FLASK_"):
+        if is_ours or variable.startswith("FLASK_"):
             where = ".env" if variable in from_dotenv else "the environment"
             said_by(f"{variable} in {where}", [variable.removeprefix("FLASK_").partition("__")[0]])
     app.config["APP_ENV"] = env
@@ -111,7 +112,10 @@ def load(app: Flask, env: str) -> None:
         said_by("APP_ENV", ["DEBUG"])
     if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
         # The flask command sets app.debug from this variable once the application is made.
-        os.environ["FLASK_DEBUG"] = str(int(app.debug))
+        debug = str(int(app.debug))
+        if os.environ.get("FLASK_DEBUG") != debug:
+            os.environ["FLASK_DEBUG"] = debug
+            os.environ[FROM_DOTENV] = json.dumps(from_dotenv | {"FLASK_DEBUG": debug})  # nobody's own word
         context = click.get_current_context(silent=True)
         if env == "production" and context and context.params.get("debugger"):
             raise StartupError(
@@ -145,9 +149,9 @@ def pyfile(app: Flask, path: str) -> Config:
 
 
 def layer_of(app: Flask, setting: str) -> str:
-    """Which layer set `setting`: a file, a variable and its place; "Flask" for what is Flask's own."""
+    """Which layer set `setting`: a file, or a variable and its place; else Flask, or code such as an extension's."""
     layers: dict[str, str] = app.extensions[EXTENSION]
-    return layers.get(setting, "Flask")
+    return layers.get(setting, "Flask" if setting in app.default_config else "code")
 
 
 def dotenv(name: str = ".env") -> dict[str, str]:
@@ -158,8 +162,10 @@ def dotenv(name: str = ".env") -> dict[str, str]:
     try:
         return envfile.read(ROOT / name) if ROOT else {}
     except (OSError, envfile.EnvFileError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise StartupError("env-file", f"{ROOT}/{name} can't be read: {why}", f"See: ls -l {ROOT}/{name}") from None
+        why, cure = (
+            (error.strerror, f"ls -l {ROOT}/{name}") if isinstance(error, OSError) else (error, "Mend it there.")
+        )
+        raise StartupError("env-file", f"{ROOT}/{name} can't be read: {why}", cure) from None
 
 
 def forget_dotenv() -> None:

@@ -1,7 +1,7 @@
 """What holds in every environment: the safe values. The other layers only say what differs."""
 
-SERVICE_NAME = "{{ cookiecutter.__name }}"
-SERVICE_DESCRIPTION = "{{ cookiecutter.__description }}"
+SERVICE_NAME = "{{ cookiecutter.__name }}"  # fmt: skip
+SERVICE_DESCRIPTION = "{{ cookiecutter.__description }}"  # fmt: skip
 
 # Browsers take a __Host- cookie only over https, for this one host and for every path:
 # a neighbour on another subdomain can't plant a session (RFC 6265bis).
@@ -47,7 +47,7 @@ SECURITY_HEADERS = {
     "X-Permitted-Cross-Domain-Policies": "none",
 }
 
-# What a request may bring; more is answered 413.
+# What a request may bring; more is answered 413. A view can allow more: request.max_content_length = ...
 MAX_CONTENT_LENGTH = 2 * 1024 * 1024  # bytes in all
-MAX_FORM_MEMORY_SIZE = 512 * 1024  # bytes of one field that is no file
-MAX_FORM_PARTS = 200
+MAX_FORM_MEMORY_SIZE = 512 * 1024  # bytes of a form without files, or of one field where there are files
+MAX_FORM_PARTS = 200  # fields and files of a form with files

@@ -6,6 +6,7 @@ for it, so that the answers can be looked at all the same.
 
 import logging
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -55,11 +56,20 @@ def examine(asked: str | None = None) -> Report:
         findings += refusals
         if started:
             findings += [] if refusals else keys.ages(started)
-            findings += web.check(started)
-    findings += variables.check_settings(app, given, is_here=env == own)
-    findings += files.check(app, started, is_here=env == own)
+            try:
+                findings += web.check(started)
+            except Exception as error:  # a setting of a type that nobody expects
+                findings.append(failed(error))
+    is_here = env == own and not is_bare()
+    findings += variables.check_settings(app, given, is_here)
+    findings += files.check(app, started, is_here)
     unique = {(each.id, each.problem): each for each in findings}.values()
     return Report(env, sorted(unique, key=lambda each: each.level != ERROR))
+
+
+def is_bare() -> bool:
+    """Whether this is a fresh clone, where nobody has said yet which environment it is."""
+    return settings.ROOT is not None and "APP_ENV" not in os.environ and not (settings.ROOT / ".env").exists()
 
 
 def configured(env: str) -> Flask:
@@ -82,7 +92,9 @@ def start(env: str) -> tuple[Flask | None, list[Finding]]:
             os.environ |= stand_in
             try:
                 return create_app(env), refusals
-            except settings.StartupError as error:
+            except Exception as error:
+                if not isinstance(error, settings.StartupError):
+                    return None, [*refusals, failed(error)]
                 # With a stand-in for the key, what is said of keys is of no use.
                 if not refusals or not error.id.startswith(("key-", "fallbacks-")):
                     refusals.append(refusal(error))
@@ -90,6 +102,15 @@ def start(env: str) -> tuple[Flask | None, list[Finding]]:
     finally:
         os.environ.clear()
         os.environ |= kept
+
+
+def failed(error: Exception) -> Finding:
+    """An error that is nobody's refusal, by its place; its text may hold anything."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    problem = (
+        f"The service does not start, or not answer: {type(error).__name__} in line {frame.lineno} of {frame.filename}"
+    )
+    return Finding("start-failed", ERROR, problem, settings.flask_command("run"))
 
 
 @contextmanager

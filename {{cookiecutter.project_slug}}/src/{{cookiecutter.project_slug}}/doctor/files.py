@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -19,6 +20,10 @@ from ..keys.ring import VARIABLES
 from .finding import ERROR, WARNING, Finding
 
 LARGEST = 1024 * 1024  # bytes of a file in git's history that is looked into
+
+
+class Unreadable(Exception):  # noqa: N818  # nothing that anybody else sees
+    """git has not given all that it was asked for."""
 
 
 def check(app: Flask, started: Flask | None, is_here: bool) -> Iterator[Finding]:
@@ -61,7 +66,7 @@ def modes(app: Flask) -> Iterator[Finding]:
     """Files that others on this machine can read; of what a platform mounts, those that everybody can."""
     if os.name != "posix":
         return
-    paths = dict.fromkeys(holders(app), 0o077)
+    paths = {path: 0o077 for path in holders(app) if not is_source(path)}
     with suppress(settings.StartupError):
         paths |= dict.fromkeys(store.files(os.environ), 0o007)
     for path, others in paths.items():
@@ -69,12 +74,18 @@ def modes(app: Flask) -> Iterator[Finding]:
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & others:
                 level = ERROR if others == 0o077 else WARNING
-                yield Finding("file-mode", level, f"Others can read {path} (mode {mode:04o})", f"chmod 600 {path}")
+                yield Finding(
+                    "file-mode",
+                    level,
+                    f"Others can read {path} (mode {mode:04o})",
+                    f"chmod 600 {shlex.quote(str(path))}",
+                )
 
 
 def git(root: Path, *arguments: str, text: bytes = b"") -> tuple[int, bytes]:
     """The exit status and the output of git, run in `root`; keys go in as `text`, never as an argument."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environ |= {"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
     command = ["git", "-C", str(root), *arguments]
     done = subprocess.run(command, input=text, capture_output=True, check=False, env=environ)  # noqa: S603
     return done.returncode, done.stdout
@@ -84,6 +95,10 @@ def in_git(root: Path, keys: list[bytes], files: Iterable[Path]) -> Iterator[Fin
     """Files that hold a key and that git tracks, has in its history, or would take."""
     names = [path.relative_to(root).as_posix() for path in files if path.is_relative_to(root)]
     if git(root, "rev-parse", "--git-dir")[0] != 0:
+        if any((folder / ".git").exists() for folder in (root, *root.parents)):
+            cure = f"git config --global --add safe.directory {shlex.quote(str(root))}  # or: git -C {root} fsck"
+            yield Finding("git-unreadable", ERROR, "git does not answer here, so nothing is known of its history", cure)
+            return
         with tempfile.TemporaryDirectory() as empty:  # what would git do here?
             git(root, "init", "--quiet", empty)
             place = (f"--git-dir={empty}/.git", f"--work-tree={root}")
@@ -98,11 +113,16 @@ def in_git(root: Path, keys: list[bytes], files: Iterable[Path]) -> Iterator[Fin
         taken |= set(os.fsdecode(git(root, "grep", "--untracked", *options, text=text)[1]).split("\0")) - {""}
     for name in sorted(tracked):
         problem = f"{name}, which holds a key, is in git"
-        yield Finding("git-tracked", ERROR, problem, f"git rm --cached {name}  # and take the key out, or ignore it")
+        cure = elsewhere(name) if is_source(root / name) else f"git rm --cached {shlex.quote(name)}"
+        yield Finding("git-tracked", ERROR, problem, cure)
     yield from (not_ignored(root, name) for name in sorted(taken - tracked))
-    for commit, name in in_history(root, keys) if keys else ():
-        problem = f"{name} has held a key in git's history (see: git show {commit})"
-        yield Finding("git-history", ERROR, problem, settings.flask_command("key revoke"))
+    try:
+        for commit, name in in_history(root, keys) if keys else ():
+            problem = f"{name} has held a key in git's history (see: git show {commit})"
+            yield Finding("git-history", ERROR, problem, settings.flask_command("key revoke"))
+    except Unreadable:
+        problem = "git can't read the whole of its history"
+        yield Finding("git-unreadable", ERROR, problem, f"git -C {shlex.quote(str(root))} fsck")
 
 
 def is_ignored(root: Path, name: str, *place: str) -> bool:
@@ -112,19 +132,42 @@ def is_ignored(root: Path, name: str, *place: str) -> bool:
 
 def not_ignored(root: Path, name: str) -> Finding:
     """A file with a key that the next `git add` takes."""
-    return Finding("git-not-ignored", ERROR, f"git does not ignore {name}", f"echo /{name} >> {root / '.gitignore'}")
+    cure = (
+        elsewhere(name)
+        if is_source(root / name)
+        else f"echo {shlex.quote(f'/{name}')} >> {shlex.quote(str(root / '.gitignore'))}"
+    )
+    return Finding("git-not-ignored", ERROR, f"git does not ignore {name}, which may hold a key", cure)
+
+
+def is_source(path: Path) -> bool:
+    """Whether a file belongs into git, without the key that is in it."""
+    return path.suffix in (".py", ".html", ".toml", ".md", ".example") and path.parent.name != "instance"
+
+
+def elsewhere(name: str) -> str:
+    """What to do about a key in a file that belongs into git."""
+    return (
+        f"{sources.command('generate')}  # another key, for SECRET_KEY where it runs; and take that one out of {name}"
+    )
 
 
 def in_history(root: Path, keys: list[bytes]) -> Iterator[tuple[str, str]]:
     """The first commit and the name of each file that has held one of `keys` in any commit."""
     names: dict[bytes, bytes] = {}
-    for line in git(root, "rev-list", "--all", "--objects", f"--filter=blob:limit={LARGEST}")[1].splitlines():
+    code, listed = git(root, "rev-list", "--all", "--objects", f"--filter=blob:limit={LARGEST}")
+    if code:
+        raise Unreadable
+    for line in listed.splitlines():
         blob, _, name = line.partition(b" ")
         if name:
             names.setdefault(blob, name)
     blobs = list(names)
     for start in range(0, len(blobs), 500):
-        output = git(root, "cat-file", "--batch", "--buffer", text=b"\n".join(blobs[start : start + 500]) + b"\n")[1]
+        wanted = b"\n".join(blobs[start : start + 500]) + b"\n"
+        code, output = git(root, "cat-file", "--batch", "--buffer", text=wanted)
+        if code:
+            raise Unreadable
         if not any(key in output for key in keys):
             continue
         # Each object is a line "<name> blob <size>", its content and a newline.
@@ -132,6 +175,8 @@ def in_history(root: Path, keys: list[bytes]) -> Iterator[tuple[str, str]]:
         while at < len(output):
             end = output.index(b"\n", at)
             blob, _, size = output[at:end].partition(b" ")
+            if size.endswith(b"missing"):
+                raise Unreadable
             length = int(size.split()[-1])
             if any(key in output[end + 1 : end + 1 + length] for key in keys) and size.startswith(b"blob"):
                 found = ("log", "--all", "--format=%h", f"--find-object={blob.decode()}")
@@ -151,7 +196,10 @@ def in_an_image(root: Path) -> Iterator[Finding]:
             if pattern and not pattern.startswith("#") and fnmatch(".env", pattern):
                 excluded = not line.strip().startswith("!")
     if not excluded:
-        problem, cure = "docker would copy .env into an image", f"echo '**/.env*' >> {root / '.dockerignore'}"
+        problem, cure = (
+            "docker would copy .env into an image",
+            f"echo '**/.env*' >> {shlex.quote(str(root / '.dockerignore'))}",
+        )
         yield Finding("docker-ignore", ERROR, problem, cure)
 
 

@@ -1,6 +1,5 @@
 """The environment's variables, and settings whose value alone tells that something is wrong."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -21,6 +20,8 @@ from ..web.hosts import trusted_hosts, trusted_proxies
 from .finding import ERROR, WARNING, Finding
 
 KNOWN = ["APP_ENV", SINCE, STORE_VARIABLE, *VARIABLES, *(f"{name}_FILE" for name in VARIABLES), *settings.VARIABLES]
+OTHERS = ("ACTIONS_", "AWS_", "CI_", "GITHUB_")  # what platforms set
+
 # What people call them elsewhere.
 ALIASES = {
     "APP_ENVIRONMENT": "APP_ENV",
@@ -30,6 +31,8 @@ ALIASES = {
     "APP_SECRET_KEY": "SECRET_KEY",
     "SECRETKEY": "SECRET_KEY",
 }
+
+OWN_SETTINGS = ["CONTENT_SECURITY_POLICY", "SECURITY_HEADERS", "STRICT_TRANSPORT_SECURITY", "CSRF_TRUSTED_ORIGINS"]
 
 # The version of each package that has the last security fix known to this template, and what was wrong before.
 FIXED = {
@@ -64,7 +67,8 @@ def check(env: str, given: Mapping[str, str]) -> list[Finding]:
     values = {**(settings.dotenv() if assigned else {}), **given}
     findings = []
     for name, value in sorted(values.items()):
-        is_ours = name in settings.VARIABLES or (is_secret(name) and name not in KNOWN)  # a key's is refused anyway
+        is_others = name in KNOWN or name.startswith(OTHERS)  # a key's is refused anyway
+        is_ours = name in settings.VARIABLES or (is_secret(name) and not is_others)
         if not value and is_ours:
             findings.append(Finding("variable-empty", WARNING, f"{name} is set but empty", without(name, assigned)))
         near = ALIASES.get(name) or next(iter(get_close_matches(name, KNOWN, 1, 0.85)), None)
@@ -116,7 +120,7 @@ def versions() -> Iterator[Finding]:
 
 
 def unheeded(app: Flask, given: Mapping[str, str]) -> Iterator[Finding]:
-    """DEBUG and TESTING, which production does not heed, in a file or in a variable."""
+    """Settings for development: DEBUG and TESTING, which production does not heed, and those for exceptions."""
     for setting in ("DEBUG", "TESTING"):
         says = [layer for layer, values in settings.files(app, "production") if values.get(setting)]
         if given.get(f"FLASK_{setting}", "0").lower() not in ("", "0", "false"):
@@ -125,6 +129,10 @@ def unheeded(app: Flask, given: Mapping[str, str]) -> Iterator[Finding]:
             problem = f"{place} sets {setting}, which production does not heed; somebody may think that it does"
             cure = f"unset {place}" if place.startswith("FLASK_") else f"{setting} = False  # or no line, in {place}"
             yield Finding(setting.lower(), WARNING, problem, cure)
+    for setting in ("PROPAGATE_EXCEPTIONS", "TRAP_HTTP_EXCEPTIONS", "TRAP_BAD_REQUEST_ERRORS"):
+        if app.config[setting]:
+            problem = f"{setting} is on, so that the server, not the error page, answers what goes wrong"
+            yield Finding("propagate", ERROR, problem, f"{setting} = None  # in {settings.layer_of(app, setting)}")
 
 
 def too_trusting(app: Flask) -> Iterator[Finding]:
@@ -146,14 +154,15 @@ def too_trusting(app: Flask) -> Iterator[Finding]:
 
 
 def misspelt_settings(app: Flask) -> Iterator[Finding]:
-    """FLASK_ variables that set what nothing reads, though a setting has nearly that name."""
-    read = [name for name in app.config if "environment" not in settings.layer_of(app, name)]
-    read += [*Flask.default_config, *LIMITS]
-    for name in sorted(app.config):
-        variable = f"FLASK_{name}"
-        is_unread = name not in read and variable in os.environ and variable not in ALIASES
-        if is_unread and (near := get_close_matches(name, read, 1, 0.85)):
-            yield misspelt(variable, f"FLASK_{near[0]}", f"unset {variable}")
+    """Settings that nothing reads, though one has nearly that name."""
+    known = [*Flask.default_config, *OWN_SETTINGS]
+    for name in sorted(set(app.config) - set(known)):
+        layer = settings.layer_of(app, name)
+        near = next(iter(get_close_matches(name, known, 1, 0.88)), None)
+        if near and layer.startswith("FLASK_") and f"FLASK_{name}" not in ALIASES:
+            yield misspelt(f"FLASK_{name}", f"FLASK_{near}", f"unset FLASK_{name}")
+        elif near and layer.endswith(".py"):
+            yield misspelt(name, near, f"{near} = ...  # for {name}, in {layer}")
 
 
 def limits(app: Flask) -> Iterator[Finding]:
@@ -161,7 +170,11 @@ def limits(app: Flask) -> Iterator[Finding]:
     for setting, limit in LIMITS.items():
         value = app.config.get(setting)
         cure = f"{setting} = {limit.sound}  # in config/default.py"
-        if type(value) is not int or value <= 0:
+        if (layer := settings.layer_of(app, setting)).startswith("FLASK_"):
+            cure = f"unset {layer.split()[0]}"
+        if value is not None and type(value) is not int:
+            yield Finding(limit.id, ERROR, f"{setting} is {value!r}, which is no number: forms are answered 500", cure)
+        elif not value or value < 0:
             yield Finding(limit.id, ERROR, f"{setting} is {value!r}, so a request may bring any amount", cure)
         elif value > limit.maximum:
             yield Finding(limit.id, WARNING, f"{setting} is {value}, which a few clients can fill memory with", cure)

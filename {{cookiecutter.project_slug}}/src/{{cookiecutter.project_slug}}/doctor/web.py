@@ -9,9 +9,14 @@ from flask import Flask, session
 from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
+from . import policy
 from .finding import ERROR, WARNING, Finding
 
 HALF_A_YEAR = 180 * 24 * 60 * 60  # seconds, what Mozilla's Observatory asks of Strict-Transport-Security
+
+HEADERS_ARE = "  # in SECURITY_HEADERS, config/default.py"
+
+ID_OF = {"SESSION_COOKIE_SECURE": "cookie-secure", "SESSION_COOKIE_HTTPONLY": "cookie-httponly"}
 
 NOWHERE = "/nobody-has-this-address"
 
@@ -56,17 +61,18 @@ def check(app: Flask) -> list[Finding]:
             )
         return None
 
-    findings = []
+    findings: list[Finding] = []
     for path in (NOWHERE, "/healthz", "/"):
         if answer := ask(path):
-            findings += [*of_headers(answer.headers, env), *of_policy(answer.headers, env)]
+            findings += of_headers(answer.headers, env)
+            findings += policy.check(answer.headers.get("Content-Security-Policy", ""), env)
     answer = ask(NOWHERE, "POST", Sec_Fetch_Site="cross-site")
     if answer is None or answer.status_code != 403:
         cure = "web.init_app(app)  # in create_app"
         findings.append(Finding("csrf-off", ERROR, "A page of another site can post with a visitor's cookies", cure))
     answer = ask(NOWHERE, host=f"http://{secrets.token_hex(8)}.invalid")
     if answer is None or answer.status_code != 400:
-        cure = "web.init_app(app)  # in create_app, and TRUSTED_HOSTS"
+        cure = "web.init_app(app)  # in create_app, and TRUSTED_HOSTS in config/ or as a variable"
         findings.append(Finding("hosts-open", ERROR, "The service answers to any host, and puts it into links", cure))
     if env == "production" and app.debug:
         findings.append(Finding("debug", ERROR, "The service runs with app.debug on", "app.debug = False"))
@@ -88,60 +94,23 @@ def of_headers(headers: Headers, env: str) -> Iterator[Finding]:
             key = "STRICT_TRANSPORT_SECURITY = " if name == "Strict-Transport-Security" else f'"{name}": '
             says = "is not sent" if value is None else f"is {value!r}"
             yield Finding(id, level, f"{name} {says}", f'{key}"{good}"  # in {where}')
-
-
-def of_policy(headers: Headers, env: str) -> Iterator[Finding]:
-    """Directives of the Content-Security-Policy that are missing, or that undo it."""
-    text = headers.get("Content-Security-Policy", "")
-    if not text:
-        cure = "CONTENT_SECURITY_POLICY = {...}  # in config/default.py, as the template has it"
-        yield Finding("header-csp", ERROR, "Content-Security-Policy is not sent", cure)
-        return
-    policy = {words[0].lower(): words[1:] for part in text.split(";") if (words := part.split())}
-    where = "  # in CONTENT_SECURITY_POLICY, config/default.py"
-    default = policy.get("default-src")
-    for directive, level in {"base-uri": ERROR, "form-action": ERROR, "frame-ancestors": ERROR}.items():
-        if directive not in policy:
-            cure = f'"{directive}": ["{chr(39)}none{chr(39)}"],{where}'
-            yield Finding(
-                f"csp-{directive}", level, f"The policy has no {directive}, which default-src does not cover", cure
-            )
-    if policy.get("object-src", default) != ["'none'"] or "object-src" not in policy:
-        level = WARNING if "object-src" not in policy and default == ["'none'"] else ERROR
+    if (origin := headers.get("Access-Control-Allow-Origin")) in ("*", "null"):
+        problem = f"Access-Control-Allow-Origin is {origin!r}: pages of any site can read the answers"
         yield Finding(
-            "csp-object-src", level, "The policy does not rule out plug-ins", f'"object-src": ["\'none\'"],{where}'
+            "header-cors", ERROR, problem, f"# no line Access-Control-Allow-Origin, or one origin{HEADERS_ARE}"
         )
-    if default is None and "script-src" not in policy:
-        yield Finding(
-            "csp-script-src",
-            ERROR,
-            "The policy lets scripts come from anywhere",
-            f'"default-src": ["\'none\'"],{where}',
-        )
-    for directive, sources in policy.items():
-        is_script = directive.startswith("script-src") or directive == "default-src"
-        bad = {
-            "csp-unsafe-inline": [source for source in sources if source == "'unsafe-inline'"],
-            "csp-unsafe-eval": [source for source in sources if source == "'unsafe-eval'"],
-            "csp-wildcard": [
-                source for source in sources if re.fullmatch(r"(https?://|wss?://)?\*|https?:|wss?:", source)
-            ],
-            "csp-data": [
-                source
-                for source in sources
-                if source in ("data:", "blob:") and (is_script or directive == "object-src")
-            ],
-        }
-        for id, found in bad.items():
-            for source in found:
-                good = [each for each in sources if each != source] or ["'self'"]
-                level = ERROR if is_script or id != "csp-wildcard" else WARNING
-                cure = f'"{directive}": {good!r},{where}'
-                yield Finding(id, level, f"{directive} allows {source}, which undoes it", cure)
 
 
 def of_cookie(app: Flask, base: str) -> Iterator[Finding]:
     """Flags of the session's cookie that are missing, or with which no browser keeps it."""
+    if app.config["SESSION_COOKIE_SAMESITE"] not in (None, "None", "Lax", "Strict"):
+        problem = f"SESSION_COOKIE_SAMESITE is {app.config['SESSION_COOKIE_SAMESITE']!r}, and no session can be kept"
+        yield Finding("cookie-samesite", ERROR, problem, 'SESSION_COOKIE_SAMESITE = "Lax"  # in config/default.py')
+        return
+    for setting in ("SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY"):
+        if not isinstance(app.config[setting], bool):  # "Secure=0" counts as Secure in a browser
+            problem = f"{setting} is {app.config[setting]!r}, neither true nor false"
+            yield Finding(ID_OF[setting], ERROR, problem, f"{setting} = True  # in config/default.py")
     with app.test_request_context("/", base_url=base):
         response = app.response_class()
         session["doctor"] = 1

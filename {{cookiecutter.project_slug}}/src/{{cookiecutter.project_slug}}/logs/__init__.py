@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, has_request_context, request
 from flask.logging import wsgi_errors_stream
 
-from .redaction import is_secret, redacted, redacted_text
+from .redaction import REDACTED, is_secret, redacted, redacted_text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -75,10 +75,15 @@ class JsonLines(Redacting):
             "message": self.message(record),
         }
         if has_request_context():
-            line |= {"request_id": request_id(request.environ), "method": request.method, "path": request.path}
+            line |= {
+                "request_id": request_id(request.environ),
+                "method": request.method,
+                "path": redacted_text(request.path),
+            }
         for name, value in vars(record).items():
-            if name not in USUAL_FIELDS and name not in line:
-                line[name] = "[redacted]" if is_secret(name) else redacted(value)
+            if name not in USUAL_FIELDS:
+                shown = f"extra_{name}" if name in line else name
+                line[shown] = REDACTED if is_secret(name) else redacted(value)
         if trace := self.trace(record):
             line["exception"] = trace
         return json.dumps(line)
@@ -91,6 +96,6 @@ class ReadableLines(Redacting):
         message, trace = self.message(record), self.trace(record)
         if record.name != "werkzeug":  # its lines say it all
             now = time.strftime("%H:%M:%S", time.localtime(record.created))
-            of = f" (request {request_id(request.environ)[:8]})" if has_request_context() else ""
+            of = f" (request {request_id(request.environ)})" if has_request_context() else ""
             message = f"{now} {record.levelname} {record.name}: {message}{of}"
         return f"{message}\n{trace}" if trace else message

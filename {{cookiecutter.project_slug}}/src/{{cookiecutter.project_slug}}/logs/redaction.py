@@ -1,17 +1,25 @@
 """Text and values without what is secret in them, for logs and for whatever shows settings."""
 
+import math
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
-REDACTED = "[redacted]"
+from werkzeug.datastructures import Headers
 
-# What is called so is secret: api_key, csrftoken, Set-Cookie, DB_PASSWORD, but not SESSION_COOKIE_NAME.
+REDACTED = "[redacted]"
+LONGEST = 200  # entries of a list or a mapping that are shown
+
+# What is called so is secret: api_key, csrftoken, Set-Cookie, DB_PASSWORD, but not SESSION_COOKIE_NAME or primary_key.
+# Every repetition has an end, so that a long text takes no longer than its length asks for.
+KEYS = r"(?:secret|api|private|access|signing|encryption|master)[_-]?(?:access[_-]?)?"
 NAME = (
-    r"(?:[\w-]*(?:password|passwd|passphrase|secret|token|cookie|authorization|credential|apikey)"
-    r"|(?:[\w-]*[_-])?(?:key|pwd|dsn|session(?:_?id)?)|[\w-]*secret_key\w*)s?"
+    rf"(?:[\w-]{{0,64}}(?:password|passwd|passphrase|passcode|secret|token|cookie|authorization|credential|{KEYS}key)"
+    r"|(?:[\w-]{0,64}[_-])?(?:auth|dsn|jwt|pass|pwd|session(?:_?id)?|sig|signature)|(?:encryption|_)?key"
+    r"|[\w-]{0,64}(?:secret_key|password)_\w{0,32})s?"
 )
-QUOTED = r"""b?"(?:\\.|[^"\\])*"|b?'(?:\\.|[^'\\])*'"""
+QUOTED = r"""b?"(?:\\.|[^"\\])*"|b?'(?:\\.|[^'\\])*'|\\{1,9}["'][^"']*["']|\[[^\]]*\]|\{[^}]*\}|\([^)]*\)"""
 SECOND = rf"\1\2{REDACTED}"
 IS_SECRET = re.compile(NAME, re.IGNORECASE)
 PATTERNS = [
@@ -20,27 +28,33 @@ PATTERNS = [
         re.compile(r"(?<![\w-])((?:set-)?cookie|(?:proxy-)?authorization)(\s*[:=]\s*)(?![\"'])[^\r\n]+", re.IGNORECASE),
         SECOND,
     ),
-    # password=..., "token": "..."; but the fingerprint of a key stays.
+    # password=..., "token": "...", ('secret', '...'); but the fingerprint of a key stays.
     (
         re.compile(
-            rf"(?<![\w-])({NAME})([\"']?\s*(?:=>|[:=])\s*)(?!<key )(?:{QUOTED}|[^\s,;&)\]}}\"']+)", re.IGNORECASE
+            rf"(?<![\w-])({NAME})(\\{{0,9}}[\"']?\s{{0,9}}(?:=>|[:=])\s{{0,9}}|[\"'],\s{{0,9}}(?=b?[\"']))(?!<key )"
+            rf"(?:{QUOTED}|[^\s,;&)\]}}\"']+)",
+            re.IGNORECASE,
         ),
         SECOND,
     ),
-    # A request line, without its query string.
-    (re.compile(r"(?<=[A-Z] )([^\s?\"]+)\?[^\s\"]*(?= HTTP/)"), r"\1"),
-    (re.compile(r"\b(bearer|basic|digest)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {REDACTED}"),
-    # postgresql://user:password@host
-    (re.compile(r"(://[^\s/:@]*:)[^\s/@]+@"), rf"\1{REDACTED}@"),
+    # A request line, or a request, without its query string.
+    (re.compile(r"(\b[A-Z]{3,7} /[^\s?\"]*|<Request '[^'?]*)\?[^\s\"']*"), r"\1"),
+    (
+        re.compile(r"\b(bearer|basic|digest)\s{1,9}(?-i:(?=[\w.~+/-]{0,512}[A-Z0-9=]))[\w.~+/=-]{6,}", re.IGNORECASE),
+        SECOND[:2] + f" {REDACTED}",
+    ),
+    # postgresql://user:password@host, https://token@host
+    (re.compile(r"(://[^\s/:@]{0,256}:)[^\s@]{1,256}@"), rf"\1{REDACTED}@"),
+    (re.compile(r"(://)[^\s/?#:@]{1,256}@"), rf"\1{REDACTED}@"),
     # A session of Flask's, a token of itsdangerous, a JSON web token.
     (re.compile(r"(?<![\w.-])\.?e[yJ][\w-]+\.[\w-]{5,}\.[\w-]{20,}"), REDACTED),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL), REDACTED),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL), REDACTED),
 ]
 
 # Most text has none of what any pattern begins with, and one search is faster than all of them.
 HINT = re.compile(
-    r"pass|secret|token|cookie|auth|credential|key|pwd|dsn|session|bearer|basic|digest"
-    r"|://| HTTP/|e[yJ][\w-]+\.|-----BEGIN",
+    r"pass|secret|token|cookie|auth|credential|key|pwd|dsn|jwt|sig|session|bearer|basic|digest"
+    r"|://|\?|e[yJ][\w-]{6}|-----BEGIN",
     re.IGNORECASE,
 )
 
@@ -69,17 +83,28 @@ def is_secret(name: object) -> bool:
     return IS_SECRET.fullmatch(str(name)) is not None
 
 
-def redacted(value: object, depth: int = 6) -> Any:
-    """`value` as what JSON can hold, without the secrets in it, however deep; deeper than `depth` as text."""
-    if value is None or isinstance(value, bool | int | float):
+def redacted(value: object, within: tuple[int, ...] = ()) -> Any:
+    """`value` as what JSON can hold, without the secrets in it, however deep; `within` are the ids of what holds it."""
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, str):
         return redacted_text(value)
-    if depth and isinstance(value, Mapping):
+    if id(value) in within or len(within) > 6:
+        return "..."
+    within = (*within, id(value))
+    if isinstance(value, Mapping):
+        pairs = islice(value.items(), LONGEST)
         return {
-            redacted_text(str(name)): REDACTED if is_secret(name) else redacted(each, depth - 1)
-            for name, each in value.items()
+            redacted_text(str(name)): REDACTED if is_secret(name) else redacted(each, within) for name, each in pairs
         }
-    if depth and isinstance(value, list | tuple | set | frozenset):
-        return [redacted(each, depth - 1) for each in value]
-    return redacted_text(repr(value))
+    if isinstance(value, list | tuple | set | frozenset | Headers):
+        items = list(islice(value, LONGEST))
+        if len(items) == 2 and isinstance(items[0], str) and is_secret(items[0]):
+            return [items[0], REDACTED]
+        return [redacted(each, within) for each in items]
+    try:
+        return redacted_text(repr(value))
+    except Exception:  # somebody's __repr__
+        return f"<{type(value).__name__}, which can't be shown>"

@@ -8,6 +8,7 @@ from flask import Response, current_app, session
 from flask_debugtoolbar.panels import DebugPanel
 from flask_debugtoolbar.panels.template import TemplateDebugPanel
 from werkzeug import Request
+from werkzeug.datastructures import Headers
 
 from .. import keys
 from ..doctor.shown import effective
@@ -79,12 +80,13 @@ class SecurityPanel(OwnPanel):
     def nav_subtitle(self) -> str:
         if not self.examination.is_over:
             return "being examined"
-        count = sum(map(len, self.examination.findings.values()))
+        findings = [finding for each in self.examination.findings.values() for finding in each]
+        count = len({(finding["id"], finding["problem"]) for finding in findings})
         return f"{count} finding{'s' * (count != 1)}" if count else "nothing is wrong"
 
     def process_response(self, request: Request, response: Response) -> None:  # type: ignore[override]
         # What follows the toolbar on the way out: the session's cookie, and the headers.
-        copy = Response(headers=response.headers)
+        copy = Response(headers=Headers(response.headers))
         current_app.session_interface.save_session(current_app, session, copy)
         found = copy.headers.to_wsgi_list()
         complete = current_app.extensions[headers.EXTENSION].complete

@@ -4,6 +4,7 @@ This is all there is of them. It wraps the application as WSGI middleware, so th
 static files and streams have them too; as an `after_request` function it would cost ten times as much.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, request
 
 from ..logs import request_id
+from ..settings import StartupError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,7 +26,10 @@ NONCE, ALLOWED = "service.csp_nonce", "service.csp_allowed"
 
 
 def init_app(app: Flask) -> None:
-    """Put SECURITY_HEADERS, STRICT_TRANSPORT_SECURITY and CONTENT_SECURITY_POLICY on every answer of `app`."""
+    """Put SECURITY_HEADERS, STRICT_TRANSPORT_SECURITY and CONTENT_SECURITY_POLICY on every answer of `app`.
+
+    Raises StartupError when one of them is malformed.
+    """
     app.wsgi_app = app.extensions[EXTENSION] = Headers(app)  # type: ignore[method-assign]
     app.add_template_global(csp_nonce)
 
@@ -63,15 +68,52 @@ def written(policy: Policy, allowed: Policy | None = None) -> str:
     return "; ".join(" ".join([directive, *sources]) for directive, sources in policy.items())
 
 
+def checked_policy(policy: object) -> Policy:
+    """CONTENT_SECURITY_POLICY: directives, each with a list of sources. Raises StartupError."""
+    if not isinstance(policy, Mapping | None):
+        raise malformed(f"is {type(policy).__name__}, not directives with a list of sources each")
+    for directive, sources in (policy or {}).items():
+        if not re.fullmatch(r"[a-z]+(-[a-z]+)*", str(directive)):
+            raise malformed(f"has {directive!r}, which is no directive; they look like img-src")
+        if isinstance(sources, str) or not isinstance(sources, Iterable):
+            raise malformed(f"has {sources!r} for {directive}, which is no list of sources")
+        for source in sources:
+            if not re.fullmatch(r"[^\s;,]+", str(source)):
+                raise malformed(f"has {source!r} for {directive}, which is not one source")
+            if re.match(r"(self|none|unsafe-\w+|strict-dynamic|report-sample|(nonce|sha\d+)-.*)$", str(source)):
+                raise malformed(f"has {source} for {directive} without its quotes", f"\"'{source}'\"")
+    return policy or {}
+
+
+def malformed(problem: str, cure: str = '"img-src": ["\'self\'", "https://images.example.org"],') -> StartupError:
+    """What is wrong with the policy."""
+    return StartupError("csp-format", f"CONTENT_SECURITY_POLICY {problem}", cure)
+
+
+def checked_headers(headers: object) -> Mapping[str, str]:
+    """SECURITY_HEADERS: the name and the value of each. Raises StartupError."""
+    if isinstance(headers, Mapping | None):
+        wrong = [name for name, value in (headers or {}).items() if not re.fullmatch(r"[ -~]*", str(value))]
+        wrong += [name for name, value in (headers or {}).items() if not isinstance(value, str | None)]
+        if not wrong:
+            return headers or {}
+        headers = wrong[0]
+    raise StartupError(
+        "header-format",
+        f"SECURITY_HEADERS has {headers!r}, where a header's text belongs",
+        '"X-Frame-Options": "DENY",',
+    )
+
+
 class Headers:
     """The application with these headers on all of its answers."""
 
     def __init__(self, app: Flask) -> None:
         self.wsgi_app: WSGIApplication = app.wsgi_app
-        self.policy: Policy = app.config["CONTENT_SECURITY_POLICY"] or {}
+        self.policy = checked_policy(app.config["CONTENT_SECURITY_POLICY"])
         self.policy_text = written(self.policy)
         hsts = {"Strict-Transport-Security": app.config["STRICT_TRANSPORT_SECURITY"]}
-        headers = {**app.config["SECURITY_HEADERS"], **hsts}
+        headers = checked_headers({**checked_headers(app.config["SECURITY_HEADERS"]), **hsts})
         self.always = [(name.lower(), (name, value)) for name, value in headers.items() if value]
         self.session_cookie = f"{app.config['SESSION_COOKIE_NAME']}="
 
@@ -88,10 +130,12 @@ class Headers:
         """Add to the `headers` of an answer those that it does not have."""
         given = {name.lower(): value for name, value in headers}
         headers.extend([header for name, header in self.always if name not in given])
+        if "x-request-id" in given:
+            headers[:] = [(name, value) for name, value in headers if name.lower() != "x-request-id"]
         headers.append(("X-Request-ID", request_id(environ)))
         is_stream = "content-length" not in given
         if self.policy and "content-security-policy" not in given:
-            if is_stream and status.startswith("200"):
+            if is_stream and not status.startswith(("204", "3")):
                 nonce(environ)  # its template will ask when the headers have gone
             allowed = environ.get(ALLOWED)
             text = written(self.policy, allowed) if allowed else self.policy_text

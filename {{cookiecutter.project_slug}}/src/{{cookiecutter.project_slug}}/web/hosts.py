@@ -1,5 +1,6 @@
 """Which names the service answers to, and whose word it takes for what a request looked like at first."""
 
+import logging
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from ..settings import StartupError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger(__name__)
 
 EXAMPLE = "export TRUSTED_HOSTS=www.example.org"
 
@@ -40,17 +43,30 @@ def init_app(app: Flask) -> None:
 def trusted_hosts(value: str | Iterable[str] | None) -> list[str]:
     """The hosts in TRUSTED_HOSTS: a list, or text that separates them by commas. Raises StartupError."""
     hosts = value.split(",") if isinstance(value, str) else list(value or [])
-    hosts = [host.strip().lower() for host in hosts if host.strip()]
+    hosts = [in_ascii(host.strip().lower()) for host in hosts if host.strip()]
     for host in hosts:
         if "*" in host:
             raise StartupError(
                 "hosts-any", f"TRUSTED_HOSTS has {host!r}, and nothing is known of a host that may be any", EXAMPLE
             )
-        if not re.fullmatch(r"\.?\w[\w-]*(\.\w[\w-]*)*", host):
+        if not re.fullmatch(r"\.?\w[\w-]*(\.\w[\w-]*)*", host, re.ASCII):
             raise StartupError(
                 "hosts-format", f"TRUSTED_HOSTS has {host!r}; a host has no scheme, port or path", EXAMPLE
             )
     return hosts
+
+
+def canonical(host: str) -> str:
+    """A host in one form: WWW.Example.org and www.example.org. are the same (RFC 9110, 4.2.3)."""
+    return re.sub(r"\.(?=:[0-9]*$|$)", "", host.lower())
+
+
+def in_ascii(host: str) -> str:
+    """A host as browsers send it: bücher.example is xn--bcher-kva.example (IDNA)."""
+    try:
+        return ".".join(part.encode("idna").decode() for part in host.split(".")) if not host.isascii() else host
+    except UnicodeError:
+        return host  # no host, as the caller will see
 
 
 def trusted_proxies(value: object) -> int:
@@ -70,18 +86,23 @@ def check(request: Request) -> None:
     if isinstance(request.routing_exception, SecurityError):
         # The error page has links, and those need an adapter; its server name shows in none of them.
         request_ctx.url_adapter = current_app.url_map.bind("localhost", request.root_path)
-        abort(
-            400, f"This service does not answer to {request.headers.get('Host', '')!r}, which is not in TRUSTED_HOSTS."
-        )
+        host = request.headers.get("Host", "")[:100]
+        refused = f"This service does not answer to {host!r}, which is not in TRUSTED_HOSTS."
+        log.warning(refused)
+        hint = " To add it: TRUSTED_HOSTS=localhost,127.0.0.1,... in .env." if current_app.debug else ""
+        abort(400, refused + hint)
 
 
 class AnyHost:
-    """The application, whose health checks answer on any host: probes come by an address."""
+    """The application, whose health checks answer on any host, as probes come by an address; and hosts in one form."""
 
     def __init__(self, wsgi_app: "WSGIApplication", host: str) -> None:
         self.wsgi_app, self.host = wsgi_app, host
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST", "")
         if environ.get("PATH_INFO") in health.PATHS:
             environ["HTTP_HOST"] = self.host
+        elif not host.islower() or host.endswith(".") or ".:" in host:
+            environ["HTTP_HOST"] = canonical(host)
         return self.wsgi_app(environ, start_response)
