@@ -104,6 +104,20 @@ def key_in_code(service: Service) -> None:
     commit_all(service.path)
 
 
+def key_in_settings(service: Service) -> None:
+    path = f"src/{SLUG}/config/default.py"
+    service.edit(path, "SERVICE_NAME =", f'SECRET_KEY = "{OLD}"\nSERVICE_NAME =')
+    run("git", "add", "--all", cwd=service.path)
+    finding = next(each for each in service.doctor() if each["id"] == "git-tracked")
+    assert "git rm" not in finding["cure"], "the settings belong into git"
+
+
+def lost_object(service: Service) -> None:
+    commit_all(service.path)
+    blob = run("git", "rev-parse", "HEAD:README.md", cwd=service.path).strip()
+    (service.path / ".git/objects" / blob[:2] / blob[2:]).unlink()
+
+
 def tracked_env(service: Service) -> None:
     commit_all(service.path)
     run("git", "add", "--force", ".env", cwd=service.path)
@@ -164,6 +178,11 @@ WRONG = [
     Wrong("git-tracked", do=tracked_env),
     Wrong("git-tracked", {"SECRET_KEY": None}, do=key_in_code, name=", in code"),
     Wrong("git-history", do=key_in_history),
+    Wrong("git-unreadable", do=lost_object),
+    Wrong("git-tracked", do=key_in_settings, name=", in settings"),
+    Wrong("start-failed", {"FLASK_SESSION_COOKIE_NAME": "5"}),
+    Wrong("start-failed", edit=in_create_app("raise ValueError"), name=", in code"),
+    Wrong("propagate", {"FLASK_PROPAGATE_EXCEPTIONS": "1"}),
     Wrong("docker-ignore", do=lambda service: (service.path / ".dockerignore").unlink()),
     Wrong("docker-ignore", edit=(".dockerignore", "**/.env*\n**/*.env\n", ""), name=", without the line"),
     Wrong("variable-empty", {"MAIL_PASSWORD": ""}),

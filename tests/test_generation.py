@@ -118,6 +118,13 @@ def test_enter_at_every_question_gives_a_working_project(tmp_path: Path) -> None
     assert set(files(tmp_path / SLUG)) == set(TREE.replace("SLUG", SLUG).split())
 
 
+def test_a_name_with_quotes_passes_the_linters(tmp_path: Path) -> None:
+    project = bake(tmp_path, project_name='Jörg\'s "Quoted" Shop', description='Sells "Brötchen" & <b>more</b>')
+    ruff = Path(sys.executable).with_name("ruff")
+    run(ruff, "format", "--check", cwd=project)
+    run(ruff, "check", cwd=project)
+
+
 # The key
 
 

@@ -24,6 +24,13 @@ def test_the_session_counts_visits(client: FlaskClient) -> None:
     assert "3 times" in client.get("/").get_data(as_text=True)
 
 
+@pytest.mark.parametrize("env", ["development", "production"])
+def test_a_session_is_set_once(create_app: CreateApp, monkeypatch: pytest.MonkeyPatch, env: str) -> None:
+    monkeypatch.setenv("SECRET_KEY", secrets.token_hex(32))
+    answer = create_app(env).test_client().get("/", base_url="https://localhost")
+    assert len(answer.headers.getlist("Set-Cookie")) == 1
+
+
 def test_a_forged_session_is_an_empty_one(client: FlaskClient) -> None:
     for _ in range(3):
         client.get("/")
