@@ -167,5 +167,11 @@ def serve(command: Sequence[str | Path], port: int, cwd: Path, env: Mapping[str,
         yield address
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            # werkzeug's reloader is told at the moment that its child ends, which can leave subprocess's lock taken.
+            assert "run" in command, log.read_text()
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(20)
         log.unlink()
