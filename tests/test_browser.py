@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 import asgiref
@@ -67,7 +68,11 @@ def take_picture(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder, f"{name}.png"))
 
 
-def test_every_panel_opens_and_no_page_shows_the_key(project: Project, development: str, page: Page) -> None:
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_every_panel_opens_and_no_page_shows_the_key(
+    project: Project, development: str, page: Page, scheme: Literal["dark", "light"]
+) -> None:
+    page.emulate_media(color_scheme=scheme)
     page.goto(development)
     page.goto(development)
     assert "2 times" in page.inner_text("main")

@@ -20,11 +20,10 @@ from gunicorn.workers import gthread
 from .logs import JsonLines, timestamp
 from .logs.redaction import redacted_text
 
+FIRST_BYTE_SECONDS = 0.05  # that a thread waits for it; a connection that says nothing then waits without one
 REQUEST_SECONDS = 20  # in which a request, its body included, has to arrive
-SEND_SECONDS = 5  # in which a client has to take some of its answer
-FIRST_BYTE_SECONDS = 0.05  # that a thread waits for; a connection that says nothing then waits without one
 PRESSED_SECONDS = 2  # the same while every thread is taken, so that slow clients can't keep others out
-
+SEND_SECONDS = 5  # in which a client has to take some of its answer
 
 ENCODE = json.JSONEncoder().encode
 

@@ -78,8 +78,11 @@ def init_app(app: Flask) -> None:
     app.extensions["examination"] = Examination(app.import_name)
     app.before_request(meet)
     toolbar = Toolbar(app)
-    # The values of the session are in no page, but here, where a click asks for them (by POST, as jQuery.load does).
-    show_session = lambda: toolbar.render("session.html", {"session": session})  # noqa: E731
+
+    def show_session() -> str:
+        """The values of the session, which are in no page: a click asks for them, by POST as jQuery.load does."""
+        return toolbar.render("session.html", {"session": session})
+
     app.add_url_rule(f"{PREFIX}session", "_debug_toolbar.session", show_session, methods=["POST"])
 
 
