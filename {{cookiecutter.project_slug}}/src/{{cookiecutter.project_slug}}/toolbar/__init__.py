@@ -77,6 +77,7 @@ def init_app(app: Flask) -> None:
     app.config["DEBUG_TB_HOSTS"] = THIS_MACHINE
     app.extensions["examination"] = Examination(app.import_name)
     app.before_request(meet)
+    inline_parts(f"{PREFIX}static/")  # under a prefix, when that is first met
     toolbar = Toolbar(app)
 
     def show_session() -> str:
