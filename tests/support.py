@@ -122,6 +122,19 @@ class Project:
         return output
 
 
+class OwnService:
+    """A service of a test's own, run by the programs of the shared one."""
+
+    def __init__(self, path: Path, project: Project) -> None:
+        self.path, self.project = path, project
+        self.env = path / ".env"
+
+    def flask(self, *arguments: str, code: int | None = 0, **more: str) -> str:
+        """Both streams of `flask`, which exits with `code`, with the variables `more` in the environment."""
+        env = clean_environ(PYTHONPATH=str(self.path / "src"), **more)
+        return run(self.project.program("flask"), *arguments, cwd=self.path, code=code, env=env)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

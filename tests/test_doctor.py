@@ -10,22 +10,29 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support import RAW_PACKAGE, RAW_PROJECT, SLUG, Project, bake, clean_environ, commit_all, key_of, production, run
+from support import (
+    RAW_PACKAGE,
+    RAW_PROJECT,
+    SLUG,
+    OwnService,
+    Project,
+    bake,
+    clean_environ,
+    commit_all,
+    key_of,
+    production,
+    run,
+)
 
 GOOD, OLD = secrets.token_hex(32), secrets.token_hex(32)
 
 
-@dataclass
-class Service:
-    """A service of a test's own, run by the programs of the shared one."""
+class Service(OwnService):
+    """One that the doctor looks at."""
 
-    path: Path
-    project: Project
-    key: str
-
-    def flask(self, *arguments: str, code: int | None = 0, **env: str) -> str:
-        environ = clean_environ(PYTHONPATH=str(self.path / "src"), **env)
-        return run(self.project.program("flask"), *arguments, cwd=self.path, code=code, env=environ)
+    def __init__(self, path: Path, project: Project) -> None:
+        super().__init__(path, project)
+        self.key = key_of(path)
 
     def doctor(self, *arguments: str, **env: str) -> list[dict[str, str]]:
         """What it finds. No key is in what it says."""
@@ -48,8 +55,7 @@ class Service:
 
 @pytest.fixture
 def service(project: Project, tmp_path: Path) -> Service:
-    path = bake(tmp_path)
-    return Service(path, project, key_of(path))
+    return Service(bake(tmp_path), project)
 
 
 @dataclass

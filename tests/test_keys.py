@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from itsdangerous import BadSignature, TimestampSigner
-from support import RAW_PACKAGE, SLUG, Project, clean_environ, key_of, production, run
+from support import RAW_PACKAGE, SLUG, OwnService, Project, clean_environ, key_of, production, run
 
 KEYS = [secrets.token_hex(32) for _ in range(12)]
 
@@ -236,17 +236,8 @@ def home(fresh: Path, project: Project) -> Iterator["Home"]:
     return Home(fresh, project)
 
 
-class Home:
-    """A project of the test's own, run in the shared environment."""
-
-    def __init__(self, path: Path, project: Project) -> None:
-        self.path, self.project = path, project
-        self.env = path / ".env"
-
-    def flask(self, *arguments: str, code: int = 0, **more: str) -> str:
-        """Standard output and error of `flask`, which never hold the key of .env."""
-        env = clean_environ(PYTHONPATH=str(self.path / "src"), **more)
-        return run(self.project.program("flask"), *arguments, cwd=self.path, code=code, env=env)
+class Home(OwnService):
+    """One whose keys are looked at."""
 
     def output(self, *arguments: str, **more: str) -> str:
         """Standard output alone, as a pipe takes it."""

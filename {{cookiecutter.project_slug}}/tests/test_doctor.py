@@ -67,7 +67,7 @@ def test_development_is_examined_too(project: Path) -> None:
 def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     shown, sources = import_module(f"{PACKAGE}.doctor.shown"), import_module(f"{PACKAGE}.keys.sources")
     monkeypatch.setenv("FLASK_MAIL_PASSWORD", "hunter2")
-    app = doctor.configured("production")
+    app = import_module(f"{PACKAGE}.settings").configured("production")
     sources.init_app(app)
     rows = {row.name: row for row in shown.effective(app)}
     assert "hunter2" not in json.dumps(list(rows.values()))

@@ -74,6 +74,17 @@ def choose_environment(env: str | None = None) -> str:
     return env
 
 
+def configured(env: str | None = None) -> Flask:
+    """An application with the settings of an environment and nothing else: no keys, no pages.
+
+    `env` is as for `choose_environment`. Raises StartupError.
+    """
+    env = choose_environment(env)
+    app = Flask(__package__, instance_path=INSTANCE)
+    load(app, env)
+    return app
+
+
 def load(app: Flask, env: str) -> None:
     """Put the layers into `app.config`; the keys come last, from `keys.init_app`.
 

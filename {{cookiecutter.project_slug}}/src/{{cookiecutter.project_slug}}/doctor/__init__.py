@@ -47,7 +47,7 @@ def examine(asked: str | None = None) -> Report:
         return Report(asked or "no environment", [refusal(error)])
     findings = variables.check(env, given)
     try:
-        app = configured(env)
+        app = settings.configured(env)
     except settings.StartupError as error:
         return Report(env, [refusal(error), *findings])
     with quiet():
@@ -70,13 +70,6 @@ def examine(asked: str | None = None) -> Report:
 def is_bare() -> bool:
     """Whether this is a fresh clone, where nobody has said yet which environment it is."""
     return settings.ROOT is not None and "APP_ENV" not in os.environ and not (settings.ROOT / ".env").exists()
-
-
-def configured(env: str) -> Flask:
-    """An application with the settings of `env` and nothing else. Raises StartupError."""
-    app = Flask(__package__.partition(".")[0], instance_path=settings.INSTANCE)
-    settings.load(app, env)
-    return app
 
 
 def start(env: str) -> tuple[Flask | None, list[Finding]]:

@@ -7,7 +7,7 @@ import click
 
 from .. import settings
 from ..keys import sources
-from . import configured, examine
+from . import examine
 from .finding import ERROR, WARNING
 from .shown import effective
 
@@ -43,8 +43,7 @@ def summary(levels: list[str]) -> str:
 @click.option("--env", metavar="ENVIRONMENT", help="Another environment than the one that this runs in.")
 def config(env: str | None) -> None:
     """Print every setting in effect, with the layer that set it; keys as fingerprints."""
-    env = settings.choose_environment(env)
-    app = configured(env)
+    app = settings.configured(env)
     try:
         sources.init_app(app)
     except settings.StartupError as error:

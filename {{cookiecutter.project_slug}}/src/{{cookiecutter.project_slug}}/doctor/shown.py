@@ -44,4 +44,4 @@ def fingerprints(value: object) -> str:
     """A key, or a list of them, as fingerprints."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(fingerprints, value))}]"
-    return f"<key {ring.fingerprint(value)}>" if isinstance(value, str | bytes) and value else repr(value)
+    return repr(ring.redacted(value) if isinstance(value, str | bytes) and value else value)

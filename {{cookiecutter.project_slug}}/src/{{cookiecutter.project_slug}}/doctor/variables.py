@@ -121,8 +121,9 @@ def versions() -> Iterator[Finding]:
 
 def unheeded(app: Flask, given: Mapping[str, str]) -> Iterator[Finding]:
     """Settings for development: DEBUG and TESTING, which production does not heed, and those for exceptions."""
+    layers = list(settings.files(app, "production"))
     for setting in ("DEBUG", "TESTING"):
-        says = [layer for layer, values in settings.files(app, "production") if values.get(setting)]
+        says = [layer for layer, values in layers if values.get(setting)]
         if given.get(f"FLASK_{setting}", "0").lower() not in ("", "0", "false"):
             says.append(f"FLASK_{setting}")
         for place in says:

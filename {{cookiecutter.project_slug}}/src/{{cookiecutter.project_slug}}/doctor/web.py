@@ -16,8 +16,6 @@ HALF_A_YEAR = 180 * 24 * 60 * 60  # seconds, what Mozilla's Observatory asks of 
 
 HEADERS_ARE = "  # in SECURITY_HEADERS, config/default.py"
 
-ID_OF = {"SESSION_COOKIE_SECURE": "cookie-secure", "SESSION_COOKIE_HTTPONLY": "cookie-httponly"}
-
 NOWHERE = "/nobody-has-this-address"
 
 
@@ -84,16 +82,12 @@ def check(app: Flask) -> list[Finding]:
 def of_headers(headers: Headers, env: str) -> Iterator[Finding]:
     """Headers that are missing or say too little."""
     for name, (id, level, is_good, good) in HEADERS.items():
-        if name == "Strict-Transport-Security" and env == "development":
-            continue
+        is_hsts = name == "Strict-Transport-Security"
         value = headers.get(name)
-        if value is None or not is_good(value):
-            where = (
-                "config/default.py" if name == "Strict-Transport-Security" else "SECURITY_HEADERS, config/default.py"
-            )
-            key = "STRICT_TRANSPORT_SECURITY = " if name == "Strict-Transport-Security" else f'"{name}": '
+        if (value is None or not is_good(value)) and not (is_hsts and env == "development"):
             says = "is not sent" if value is None else f"is {value!r}"
-            yield Finding(id, level, f"{name} {says}", f'{key}"{good}"  # in {where}')
+            own = f'STRICT_TRANSPORT_SECURITY = "{good}"  # in config/default.py'
+            yield Finding(id, level, f"{name} {says}", own if is_hsts else f'"{name}": "{good}"{HEADERS_ARE}')
     if (origin := headers.get("Access-Control-Allow-Origin")) in ("*", "null"):
         problem = f"Access-Control-Allow-Origin is {origin!r}: pages of any site can read the answers"
         yield Finding(
@@ -107,10 +101,10 @@ def of_cookie(app: Flask, base: str) -> Iterator[Finding]:
         problem = f"SESSION_COOKIE_SAMESITE is {app.config['SESSION_COOKIE_SAMESITE']!r}, and no session can be kept"
         yield Finding("cookie-samesite", ERROR, problem, 'SESSION_COOKIE_SAMESITE = "Lax"  # in config/default.py')
         return
-    for setting in ("SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY"):
+    for setting, id in (("SESSION_COOKIE_SECURE", "cookie-secure"), ("SESSION_COOKIE_HTTPONLY", "cookie-httponly")):
         if not isinstance(app.config[setting], bool):  # "Secure=0" counts as Secure in a browser
             problem = f"{setting} is {app.config[setting]!r}, neither true nor false"
-            yield Finding(ID_OF[setting], ERROR, problem, f"{setting} = True  # in config/default.py")
+            yield Finding(id, ERROR, problem, f"{setting} = True  # in config/default.py")
     with app.test_request_context("/", base_url=base):
         response = app.response_class()
         session["doctor"] = 1

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-from flask import Flask
 from flask.cli import AppGroup
 
 from .. import envfile, settings
@@ -33,20 +32,12 @@ class Here(NamedTuple):
     lifetime: timedelta
 
 
-def configured() -> tuple[str, Flask]:
-    """The environment, and an application with its configuration but no keys yet."""
-    env = settings.choose_environment()
-    app = Flask(__package__.partition(".")[0], instance_path=settings.INSTANCE)
-    settings.load(app, env)
-    return env, app
-
-
 def here() -> Here:
     """Load configuration and keys as `create_app` does, without the application."""
-    env, app = configured()
+    app = settings.configured()
     ring, place = load(app.config)
     try:
-        return Here(env, ring, place, app.permanent_session_lifetime)
+        return Here(app.config["APP_ENV"], ring, place, app.permanent_session_lifetime)
     except (TypeError, OverflowError):
         raise settings.CommandError("PERMANENT_SESSION_LIFETIME is no number of seconds.") from None
 
@@ -185,7 +176,7 @@ def revoke(yes: bool) -> None:
     new = rotation.revoke(mint(), now())
     with alone():
         # Not `here()`: a key that the policy refuses can be replaced too.
-        found = find(configured()[1].config)
+        found = find(settings.configured().config)
         if found is None:
             raise settings.CommandError(f"There is no key to revoke. Make one: {command('init')}")
         keep(new, found.place, "revoked", before=here().ring if found.place == store.PLACE else new)

@@ -20,10 +20,14 @@ class Examination:
     def __init__(self, package: str) -> None:
         self.package = package
         self.findings: dict[str, list[dict[str, str]]] = {}
-        self.is_over = False
         self.started = threading.Lock()
         if os.environ.get("WERKZEUG_RUN_MAIN") == "true":  # the process that serves
             self.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has said all."""
+        return "production" in self.findings
 
     def start(self) -> None:
         """Begin, if that has not been done."""
@@ -32,12 +36,8 @@ class Examination:
 
     def run(self) -> None:
         """Ask the doctor, of production as it would be with a key and a host that are its own."""
-        for env, given in (
-            ("development", {}),
-            ("production", {"SECRET_KEY": str(mint()), "TRUSTED_HOSTS": "localhost"}),
-        ):
-            self.findings[env] = self.ask(env, given)
-        self.is_over = True
+        self.findings["development"] = self.ask("development", {})
+        self.findings["production"] = self.ask("production", {"SECRET_KEY": str(mint()), "TRUSTED_HOSTS": "localhost"})
 
     def ask(self, env: str, given: dict[str, str]) -> list[dict[str, str]]:
         """The findings of `flask doctor --env ENV`."""

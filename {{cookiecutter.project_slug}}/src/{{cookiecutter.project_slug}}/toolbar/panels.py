@@ -22,16 +22,15 @@ EVERY_TEMPLATES = {"config", "g", "request", "session"}
 
 
 class OwnPanel(DebugPanel):
-    """A panel with a name, a template of its own, and what that shows."""
+    """A panel with a name, a template that is called so, and what that shows."""
 
     has_content = True
-    title_text: str
 
     def nav_title(self) -> str:
-        return self.title_text
+        return self.name
 
     def title(self) -> str:
-        return self.title_text
+        return self.name
 
     def url(self) -> str:
         return ""
@@ -51,7 +50,6 @@ class ConfigPanel(OwnPanel):
     """Every setting with the layer that set it, secrets left out."""
 
     name = "Config"
-    title_text = "Config"
 
     def shown(self) -> dict[str, Any]:
         return {"settings": effective(current_app)}
@@ -69,7 +67,6 @@ class SecurityPanel(OwnPanel):
     """What the doctor finds, the keys, and the headers and cookies of this answer."""
 
     name = "Security"
-    title_text = "Security"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -115,7 +112,6 @@ class RequestPanel(OwnPanel):
     """What came with the request, with the names alone of what is private: cookies, the session, secrets."""
 
     name = "Request"
-    title_text = "Request"
 
     def process_view(
         self, request: Request, view_func: Callable[..., Any], view_kwargs: dict[str, Any]

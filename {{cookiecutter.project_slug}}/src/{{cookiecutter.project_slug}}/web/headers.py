@@ -93,10 +93,14 @@ def malformed(problem: str, cure: str = '"img-src": ["\'self\'", "https://images
 def checked_headers(headers: object) -> Mapping[str, str]:
     """SECURITY_HEADERS: the name and the value of each. Raises StartupError."""
     if isinstance(headers, Mapping | None):
-        wrong = [name for name, value in (headers or {}).items() if not re.fullmatch(r"[ -~]*", str(value))]
-        wrong += [name for name, value in (headers or {}).items() if not isinstance(value, str | None)]
+        headers = headers or {}
+        wrong = [
+            name
+            for name, value in headers.items()
+            if value is not None and not (isinstance(value, str) and re.fullmatch(r"[ -~]*", value))
+        ]
         if not wrong:
-            return headers or {}
+            return headers
         headers = wrong[0]
     raise StartupError(
         "header-format",
