@@ -337,6 +337,10 @@ def test_it_says_why_and_exits_with_one(service: Service) -> None:
     assert "production: 2 errors" in output
     assert '\n         export SECRET_KEY="$(uv run flask key generate)"' in output
     assert "\n         export TRUSTED_HOSTS=www.example.org" in output
+    for command in ("doctor", "config"):
+        output = service.flask(command, "--env", "staging", code=1)
+        assert "--env says 'staging'; it is one of development, testing, production" in output
+        assert output.endswith("--env production\n")
     old = production(SECRET_KEY_SINCE=ago(100), APP_ENV="development")
     assert "production: 1 warning" in service.flask("doctor", "--env", "production", **old)
     service.flask("doctor", "--env", "production", "--strict", code=1, **old)

@@ -56,13 +56,14 @@ def flask_command(arguments: str) -> str:
     return f"{'uv run ' if ROOT and shutil.which('uv') else ''}flask {arguments}"
 
 
-def choose_environment(env: str | None = None) -> str:
+def choose_environment(env: str | None = None, option: str = "") -> str:
     """Name the environment: `env`, else APP_ENV, else the project's .env, else production.
 
-    Raises StartupError when the name is not one of ENVIRONMENTS.
+    `option` is what gave `env` where that was on the command line. Raises StartupError when the name is not one
+    of ENVIRONMENTS.
     """
     forget_dotenv()
-    where, cure = "create_app()", "create_app({!r})"
+    where, cure = (option, f"{option} {{}}") if option else ("create_app()", "create_app({!r})")
     if env is None:
         env, where, cure = os.environ.get("APP_ENV"), "APP_ENV", "export APP_ENV={}"
     if env is None:

@@ -42,7 +42,7 @@ def examine(asked: str | None = None) -> Report:
     with suppress(settings.StartupError):
         own = settings.choose_environment()
     try:
-        env = settings.choose_environment(asked)
+        env = settings.choose_environment(asked, "--env")
     except settings.StartupError as error:
         return Report(asked or "no environment", [refusal(error)])
     findings = variables.check(env, given)

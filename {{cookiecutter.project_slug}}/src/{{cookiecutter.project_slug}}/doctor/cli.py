@@ -43,7 +43,7 @@ def summary(levels: list[str]) -> str:
 @click.option("--env", metavar="ENVIRONMENT", help="Another environment than the one that this runs in.")
 def config(env: str | None) -> None:
     """Print every setting in effect, with the layer that set it; keys as fingerprints."""
-    app = settings.configured(env)
+    app = settings.configured(settings.choose_environment(env, "--env"))
     try:
         sources.init_app(app)
     except settings.StartupError as error:
