@@ -1,7 +1,9 @@
-"""What the defences cost a page and a health check, against bare Flask doing the same: CPU time and throughput."""
+"""What the protection costs: against bare Flask, and against protection that is put together by hand.
+
+CPU time of a request without a server, then throughput under the same gunicorn.
+"""
 
 import logging
-import os
 import socket
 import statistics
 import subprocess
@@ -9,125 +11,66 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from flask import Flask
-from flask.sessions import SecureCookieSessionInterface
-from measure import finish, request_seconds
-from support import SLUG, bake, clean_environ, free_port, production, run, serve
-from werkzeug.test import EnvironBuilder
+from measure import compare, finish, judged, request_seconds
 
-REQUESTS, ROUNDS = 300, 41
-BARE = """
-from flask import Flask, render_template, session
-from {slug} import create_app
-
-ours = create_app()
+PAGE_LIMIT, HEALTH_LIMIT, BY_HAND_LIMIT, THROUGHPUT_LIMIT = 1.12, 1.20, 0.90, 0.95
+REQUESTS, ROUNDS, SECONDS = 50, 201, 0.4
+BY_HAND = ("flask-talisman==1.1.0", "flask-wtf==1.2.2", "python-json-logger==4.0.0")
 
 
-def page():
-    return render_template("error.html", title="A page", detail=session.get("n"))
-
-
-def bare():
-    app = Flask("{slug}")
-    app.config.update(ours.config)
-    app.config.update(TRUSTED_HOSTS=None)
-    app.add_url_rule("/", view_func=lambda: "", endpoint="pages.index")
-    app.add_url_rule("/healthz", view_func=lambda: {{"status": "ok"}}, endpoint="health")
-    return app
-
-
-def add_page(app):
-    app.add_url_rule("/page", view_func=page, endpoint="page")
-    return app
-
-
-defended, undefended = add_page(ours), add_page(bare())
-"""
-
-
-def medians(apps: dict[str, Flask], environ: dict[str, object]) -> tuple[dict[str, float], dict[str, float]]:
-    """For each application the microseconds of a request, and the ratio to the one called "bare", run in turn."""
-    rounds = [
-        {name: request_seconds(app, environ, REQUESTS) * 1e6 for name, app in apps.items()} for _ in range(ROUNDS)
-    ]
-    times = {name: statistics.median(each[name] for each in rounds) for name in apps}
-    ratios = {name: statistics.median(each[name] / each["bare"] for each in rounds) for name in apps}
-    return times, ratios
-
-
-def cookie(app: Flask) -> str:
-    """A session that `app` has signed, as a Cookie header."""
+def session_cookie(app: object) -> str:
+    """A Cookie header with a session that `app` has signed."""
     serializer = app.session_interface.get_signing_serializer(app)
-    return f"{app.config['SESSION_COOKIE_NAME']}={serializer.dumps({'n': 7})}"
+    return f"{app.config['SESSION_COOKIE_NAME']}={serializer.dumps({'visits': 7})}"
 
 
-# How each defence is taken away from the service.
-DEFENCES: dict[str, Callable[[Flask], object]] = {
-    "host and cross-site checks": lambda app: app.before_request_funcs.clear(),
-    "headers, request id, health checks on any host": lambda app: setattr(app, "wsgi_app", Flask.wsgi_app.__get__(app)),
-    "trusted hosts in routing": lambda app: app.config.update(TRUSTED_HOSTS=None),
-    "sessions that are signed anew (saves)": lambda app: setattr(
-        app, "session_interface", SecureCookieSessionInterface()
-    ),
-}
+def in_process() -> bool:
+    """CPU time of a request. This runs in the service's own environment."""
+    import applications
+    from pythonjsonlogger.json import JsonFormatter as LoggerFormatter
+    from werkzeug.test import EnvironBuilder
 
-
-def in_process(project: Path) -> list[bool]:
-    """CPU time of a request, without a server."""
-    os.environ.update(production(TRUSTED_HOSTS="localhost"))
-    sys.path.insert(0, str(project / "src"))
-    (project / "bench.py").write_text(BARE.format(slug=SLUG))
-    sys.path.insert(0, str(project))
-    import bench
+    from flask_secure.logs import JsonFormatter
 
     logging.disable()
-    good = []
-    for name, path, headers, limit in (
-        ("page with a session", "/page", {"Cookie": cookie(bench.defended)}, 1.15),
-        ("page without one", "/page", {}, None),
-        ("health check", "/healthz", {}, 1.05),
-    ):
+    ours, bare, by_hand = applications.ours(), applications.bare(), applications.by_hand()
+    ours_logged = applications.logged(applications.ours(), JsonFormatter())
+    stock = LoggerFormatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+    by_hand_logged = applications.logged(applications.by_hand(), stock)
+
+    def request(app: object, path: str, cookie: bool) -> partial[float]:
+        headers = {"Cookie": session_cookie(app)} if cookie else {}
         environ = EnvironBuilder(path=path, headers=headers, base_url="https://localhost").get_environ()
-        times, ratios = medians({"ours": bench.defended, "bare": bench.undefended}, environ)
-        verdict = (
-            "no limit" if limit is None else f"at most {limit}x, {'ok' if ratios['ours'] <= limit else 'TOO SLOW'}"
-        )
-        us = f"{times['ours']:.0f} us against {times['bare']:.0f} us of CPU time"
-        print(f"{name}: {ratios['ours']:.3f}x ({verdict}); {us}")
-        good.append(limit is None or ratios["ours"] <= limit)
+        return partial(request_seconds, app, environ, REQUESTS)
 
-    def make() -> Flask:
-        return bench.add_page(bench.create_app())
-
-    environ = EnvironBuilder(path="/page", headers={"Cookie": cookie(bench.defended)}, base_url="https://localhost")
-    apps = {defence: make() for defence in DEFENCES}
-    for defence, take_away in DEFENCES.items():
-        take_away(apps[defence])
-    times, _ = medians({"bare": bench.undefended, "all": make(), **apps}, environ.get_environ())
-    for defence in DEFENCES:
-        print(f"  {times['all'] - times[defence]:5.1f} us  {defence}")
-    return good
+    page, probe = (partial(request, path="/", cookie=True), partial(request, path="/healthz", cookie=False))
+    return all([
+        compare("page with a session, against bare Flask", page(ours), page(bare), PAGE_LIMIT, ROUNDS),
+        compare("health check without a cookie, against bare Flask", probe(ours), probe(bare), HEALTH_LIMIT, ROUNDS),
+        compare("page and log line, against by hand", page(ours_logged), page(by_hand_logged), BY_HAND_LIMIT, ROUNDS),
+        compare("page alone, against by hand", page(ours), page(by_hand), None, ROUNDS),
+        compare("page by hand, against bare Flask", page(by_hand), page(bare), None, ROUNDS),
+    ])  # fmt: skip
 
 
-def throughput(port: int, path: str, headers: str, seconds: float, connections: int = 4) -> float:
-    """Requests answered in a second, over connections that are kept alive."""
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode()
+def throughput(port: int, cookie: str, connections: int = 4) -> float:
+    """Responses a second, over connections that are kept alive."""
+    request = f"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode()
     counts = [0] * connections
-    over = time.monotonic() + seconds
+    over = time.monotonic() + SECONDS
 
     def work(index: int) -> None:
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while time.monotonic() < over:
                 connection.sendall(request)
-                answer = connection.recv(65536)
-                head, _, body = answer.partition(b"\r\n\r\n")
+                head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
                 if not head.startswith(b"HTTP/1.1 200"):
                     raise SystemExit(head.decode())
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -140,51 +83,49 @@ def throughput(port: int, path: str, headers: str, seconds: float, connections: 
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(counts) / seconds
+    return sum(counts) / SECONDS
 
 
-@contextmanager
-def gunicorn(project: Path, application: str, env: dict[str, str], *options: str) -> Iterator[int]:
-    port = free_port()
-    program = project / ".venv" / "bin" / "gunicorn"
-    with serve(
-        [program, f"--bind=127.0.0.1:{port}", "--workers=2", *options, f"bench:{application}"], port, project, env
-    ):
-        yield port
+def under_gunicorn(project: Path, python: Path, env: dict[str, str]) -> bool:
+    """Throughput of the page: ours as gunicorn.conf.py says, the bare one with the same workers and the stock log."""
+    from support import free_port, serve
 
-
-def under_gunicorn(project: Path) -> list[bool]:
-    """Throughput with two workers: ours as gunicorn.conf.py says, the bare one with and without a log of requests."""
-    env = clean_environ(**production(TRUSTED_HOSTS="localhost"))
-    import bench
-
-    signed = subprocess.run(
-        [project / ".venv/bin/python", "-c", "import bench; print(bench.undefended.session_interface"
-         ".get_signing_serializer(bench.undefended).dumps({'n': 7}))"],
-        cwd=project, env=env, capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    headers = f"Cookie: {bench.defended.config['SESSION_COOKIE_NAME']}={signed}\r\n"
-    plain = ("--config=/dev/null", "--worker-class=gthread", "--threads=32", "--no-control-socket")
-    logging_too = (*plain, "--access-logfile=-")
+    show = "import applications, defences; print(defences.session_cookie(applications.{}()))"
+    cookies, ports, names = [], [], ("ours", "bare")
+    stock = ("--config=/dev/null", "--worker-class=gthread", "--threads=128", "--keep-alive=5", "--preload")
     with ExitStack() as stack:
-        ports = [
-            stack.enter_context(gunicorn(project, application, env, *options))
-            for application, options in (("defended", ()), ("undefended", logging_too), ("undefended", plain))
-        ]
-        rounds = [[throughput(port, "/page", headers, 2) for port in ports] for _ in range(11)][1:]
-    ratio, without_log = (statistics.median(each[0] / each[base] for each in rounds) for base in (1, 2))
-    rates = ", ".join(f"{statistics.median(each):.0f}" for each in zip(*rounds, strict=True))
-    verdict = "ok" if ratio >= 0.9 else "TOO SLOW"
-    print(
-        f"throughput, two workers, both log requests: {ratio:.3f}x (at least 0.9x, {verdict})"
-        f"\n  against a bare one that logs none: {without_log:.3f}x; requests a second: {rates}"
-    )
-    return [ratio >= 0.9]
+        for name in names:
+            shown = subprocess.run(
+                [python, "-c", show.format(name)], env=env, capture_output=True, text=True, check=True
+            )
+            cookies.append(shown.stdout.strip())
+            ports.append(free_port())
+            own = () if name == "ours" else (*stock, "--access-logfile=-", "--no-control-socket")
+            command = [python.with_name("gunicorn"), f"--bind=127.0.0.1:{ports[-1]}", "--workers=2", *own]
+            stack.enter_context(serve([*command, f"applications:{name}()"], ports[-1], project, env))
+        pairs = []
+        for _ in range(41):  # short, and in turn both ways, since other work on the machine comes and goes
+            first, second = (throughput(*each) for each in zip(ports, cookies, strict=True))
+            last, before = (throughput(*each) for each in zip(reversed(ports), reversed(cookies), strict=True))
+            pairs.append((first + before, second + last))
+    ratio = statistics.median(ours / bare for ours, bare in pairs[1:])
+    rates = " against ".join(f"{statistics.median(each) / 2:.0f}" for each in zip(*pairs, strict=True))
+    limit = f"at least {THROUGHPUT_LIMIT:.2f}x"
+    return judged("throughput, two workers", ratio, f"{rates} requests a second", ratio >= THROUGHPUT_LIMIT, limit)
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["in-process"]:
+        finish(in_process())
+    from support import bake, clean_environ, production, run
+
     with tempfile.TemporaryDirectory() as name:
-        project = bake(Path(name))
-        run("uv", "sync", "--quiet", "--no-dev", "--python", sys.executable, cwd=project)
-        good = in_process(project)
-        finish(*good, *under_gunicorn(project))
+        work = Path(name)
+        project, python = bake(work), work / "venv" / "bin" / "python"
+        run("uv", "venv", "--quiet", "--python", sys.executable, work / "venv", cwd=work)
+        run("uv", "pip", "install", "--quiet", "--python", work / "venv", project, *BY_HAND, cwd=work)
+        env = clean_environ(
+            **production(TRUSTED_HOSTS="localhost,127.0.0.1"), PYTHONPATH=str(Path(__file__).resolve().parent)
+        )
+        done = subprocess.run([python, Path(__file__), "in-process"], cwd=work, env=env, check=False)
+        finish(under_gunicorn(project, python, env), done.returncode == 0)

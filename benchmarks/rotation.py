@@ -13,11 +13,12 @@ from fleet import Fleet, wait_for
 from measure import finish
 from support import bake, production, run
 
-SESSIONS, LIFETIME = 2000, 20
+SESSIONS, LIFETIME = 500, 20
+MIXED = 2 * SESSIONS  # requests in each state of a roll-out: most sessions meet old and new instances in turn
 
 
 def rotation(folder: Path, staged: bool) -> Fleet:
-    """Rotate with all sessions in use, by the README's steps or all at once."""
+    """Rotate with all sessions in use: stage, promote and retire, or at once."""
     env = production(FLASK_PERMANENT_SESSION_LIFETIME=str(LIFETIME))
     fleet = Fleet(folder / "venv" / "bin", folder, env)
     with fleet.running():
@@ -28,11 +29,11 @@ def rotation(folder: Path, staged: bool) -> Fleet:
             quiet = (fleet.requests - before) / (time.perf_counter() - started)
             started, before = time.perf_counter(), fleet.requests
             if staged:
-                fleet.roll_out(fleet.step("stage"))
-                fleet.roll_out(fleet.step("promote"))
-                fleet.roll_out(wait_for(lambda: fleet.step("retire"), seconds=3 * LIFETIME))
+                fleet.roll_out(fleet.step("stage"), MIXED)
+                fleet.roll_out(fleet.step("promote"), MIXED)
+                fleet.roll_out(wait_for(lambda: fleet.step("retire"), seconds=3 * LIFETIME), MIXED)
             else:
-                fleet.roll_out(fleet.step("rotate"))
+                fleet.roll_out(fleet.step("rotate"), MIXED)
             during = (fleet.requests - before) / (time.perf_counter() - started)
         fleet.use_all()
     print(

@@ -1,16 +1,16 @@
 """Starting the service in production, against starting a Flask application with one route."""
 
-import os
-import secrets
-import subprocess
 import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 
-from measure import compare, cpu_seconds, finish
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-TEMPLATE = Path(__file__).resolve().parents[1]
+from measure import compare, cpu_seconds, finish
+from support import SLUG, bake, clean_environ, production, run
+
+LIMIT = 1.08
 BARE = """
 from flask import Flask
 
@@ -21,35 +21,16 @@ app = Flask("bare")
 def index():
     return "hello"
 """
-SERVICE = """
-from my_flask_service import create_app
-
-app = create_app("production")
-"""
+SERVICE = f"from {SLUG} import create_app; app = create_app()"
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        subprocess.run(
-            [Path(sys.executable).with_name("cookiecutter"), "--no-input", "--default-config", TEMPLATE],
-            cwd=work,
-            check=True,
-        )
-        project = work / "my_flask_service"
-        for command in (
-            ["uv", "venv", "--quiet", project / ".venv"],
-            ["uv", "pip", "install", "--quiet", "--python", project / ".venv", project],
-        ):
-            subprocess.run(command, check=True)
-        python = project / ".venv" / "bin" / "python"
-        env = {**os.environ, "SECRET_KEY": secrets.token_hex(32), "TRUSTED_HOSTS": "localhost"}
-        run = partial(cpu_seconds, cwd=work, env=env)
+        project = bake(work / "project")
+        run("uv", "venv", "--quiet", "--python", sys.executable, work / "venv", cwd=work)
+        run("uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", work / "venv", project, cwd=work)
+        start = partial(cpu_seconds, cwd=work, env=clean_environ(**production()))
+        python = work / "venv" / "bin" / "python"
         finish(
-            compare(
-                "start-up",
-                lambda: run([str(python), "-c", SERVICE]),
-                lambda: run([str(python), "-c", BARE]),
-                limit=1.15,
-                rounds=41,
-            )
+            compare("start-up", lambda: start([python, "-c", SERVICE]), lambda: start([python, "-c", BARE]), LIMIT, 41)
         )

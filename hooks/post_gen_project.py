@@ -2,23 +2,13 @@
 
 import os
 import secrets
+import subprocess
 import sys
 
-# What an answer leaves of files that stand for one another: each is (answer, its file, the name it gets).
-KEY_STORE = "{{ cookiecutter.key_store }}"
-CHOICES = [(KEY_STORE == "aws", "store_aws.py", "store.py")]
+UNDER_CRUFT = "{{ cookiecutter._output_dir is undefined }}" == "True"  # which moves the project afterwards
 
 
-def settle(keys):
-    """Put the chosen files of the folder `keys` in their places, and remove the others."""
-    for chosen, file, name in CHOICES:
-        if chosen:
-            os.replace(os.path.join(keys, file), os.path.join(keys, name))
-        else:
-            os.unlink(os.path.join(keys, file))
-
-
-def mint(project):
+def write_key(project):
     """Write `project`/.env from .env.example with a fresh key; True when written, False when there was one."""
     path = os.path.join(project, ".env")
     with open(f"{path}.example", encoding="utf-8") as file:
@@ -38,47 +28,40 @@ def mint(project):
 
 
 def git(project, *arguments):
-    """Run git in `project`; its exit status, or None where there is no git. What it has to say is on the screen."""
-    command = ["git", "-C", str(project), *arguments]
-    # As a git hook sets them, these speak of another repository.
-    elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
-    environ = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    """The exit status of git in `project`; None where there is no git."""
+    # As a git hook sets them, these name another repository.
+    others = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+    environ = {name: value for name, value in os.environ.items() if name not in others}
     try:
-        if hasattr(os, "posix_spawnp"):  # as subprocess does, whose import alone takes a fifth of this hook's time
-            _, status = os.waitpid(os.posix_spawnp("git", command, environ), 0)
-            return os.waitstatus_to_exitcode(status)
-        import subprocess
-
-        return subprocess.run(command, env=environ).returncode
+        return subprocess.run(["git", "-C", project, *arguments], env=environ).returncode
     except FileNotFoundError:
         return None
 
 
-def in_a_repository(folder):
-    parent = os.path.dirname(folder)
-    return os.path.exists(os.path.join(folder, ".git")) or (parent != folder and in_a_repository(parent))
-
-
 def problem_with_git(project):
     """Make `project` a repository unless it is in one; None, or one line that says why git might commit the key."""
-    if not in_a_repository(project):
-        git(project, "init", "--quiet")
+    folder = project
+    while not os.path.exists(os.path.join(folder, ".git")):
+        folder, child = os.path.dirname(folder), folder
+        if folder == child:
+            git(project, "init", "--quiet")
+            break
     if git(project, "check-ignore", "--quiet", ".env") in (0, None):
         return None
-    return f"git does not ignore .env in {project}: cd {project}; git rm --cached .env; echo .env >> .gitignore"
+    return f"git does not ignore .env in {project}: git rm --cached .env; echo .env >> .gitignore"
 
 
 if __name__ == "__main__":
-    here = os.getcwd()
-    parent, name = os.path.split(here)
-    settle(os.path.join(here, "src", name, "keys"))
+    project = os.getcwd()
+    parent, name = os.path.split(project)
     try:
-        minted = mint(here)
+        written = write_key(project)
     except OSError as error:
-        sys.exit(f"No key was written to {os.path.join(here, '.env')}: {error.strerror}.")
-    if line := problem_with_git(here):
+        sys.exit(f"No key was written to {os.path.join(project, '.env')}: {error.strerror}.")
+    if line := problem_with_git(project):
         sys.exit(line)
-    folder = name if parent == os.environ.get("PWD") else here
-    print(f"{name} is ready; .env {'holds a key of its own' if minted else 'is as it was'}. Next:")
-    print(f'  cd "{folder}"' if " " in folder else f"  cd {folder}")
-    print("  uv run flask run        # without uv: see README.md")
+    if not UNDER_CRUFT:
+        folder = name if parent == os.environ.get("PWD") else project
+        print(f"{name} is ready; .env {'holds a key of its own' if written else 'is as it was'}. Next:")
+        print(f'  cd "{folder}"' if " " in folder else f"  cd {folder}")
+        print("  uv run flask run        # without uv: see README.md")

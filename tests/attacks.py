@@ -30,7 +30,26 @@ FILES = [
 ]
 METHODS = [b"FOO", b"get", b"TRACE", b"CONNECT", b"PRI", b"G\x00T", b"X" * 5000]
 LENGTHS = {b"3000000": b"a" * 3_000_000, b"99999999999999": b"a" * 1000, b"-1": b"a=b", b"x": b"a=b"}
-CHUNKS = [CHUNK * 60 + b"0\r\n\r\n", b"zz\r\nx\r\n0\r\n\r\n"]
+CHUNKS = [
+    *(CHUNK * 60 + b"0\r\n\r\n", b"zz\r\nx\r\n0\r\n\r\n", b"ffffffffffffffffff\r\nx", b"-1\r\nx\r\n0\r\n\r\n"),
+    *(b"0x3\r\na=b\r\n0\r\n\r\n", b"3\na=b\n0\n\n", b"3\r\na=bc\r\n0\r\n\r\n", b"3", b"3\r\na", b"", b"\r\n\r\n"),
+]
+# A body that is another request for whoever reads it as chunks, under headers that readers understand differently.
+SMUGGLED = b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+ENCODINGS = [
+    *(b"Transfer-Encoding: chunked", b"Transfer-Encoding: xchunked", b"Transfer-Encoding : chunked"),
+    *(b"Transfer-Encoding:\tchunked", b"Transfer-Encoding: chunked, identity", b"Transfer-Encoding: identity, chunked"),
+    *(b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", b"X: y\nTransfer-Encoding: chunked"),
+    *(b"Transfer-Encoding: \x0bchunked", b"Transfer_Encoding: chunked", b"X: y\r\n Transfer-Encoding: chunked"),
+    *(b"X: y\rTransfer-Encoding: chunked", b"Transfer-Encoding:\r\n chunked", b'Transfer-Encoding: "chunked"'),
+    *(
+        b"Content-Length: 0",
+        b"Content-Length: +5",
+        b"Content-Length: 5, 5",
+        b"Content-Length: 0x5",
+        b"Content_Length: 5",
+    ),
+]
 PARTS = [
     FIELD + b"x" * 600_000 + b"\r\n--b--",
     (FIELD + b"x\r\n") * 5000 + b"--b--",
@@ -40,19 +59,22 @@ PARTS = [
 
 
 def request(path: bytes, *headers: bytes, method: bytes = b"GET", body: bytes = b"") -> bytes:
-    """A request to this machine, unless `headers` have another host."""
-    host = [] if any(header.startswith(b"Host:") for header in headers) else [b"Host: localhost"]
-    return b"\r\n".join([method + b" " + path + b" HTTP/1.1", *host, *headers, b"Connection: close", b"", body])
+    """A request to this machine for one response, unless `headers` have another host or connection."""
+    lines = [method + b" " + path + b" HTTP/1.1"]
+    for default in (b"Host: localhost", b"Connection: close"):
+        name = default.partition(b" ")[0]
+        lines += [] if any(header.startswith(name) for header in headers) else [default]
+    return b"\r\n".join([*lines, *headers, b"", body])
 
 
-def post(body: bytes, *headers: bytes, length: bytes = b"") -> bytes:
+def post(body: bytes, *headers: bytes, length: bytes = b"", path: bytes = b"/act") -> bytes:
     """A form that is sent."""
     size = b"Content-Length: " + (length or b"%d" % len(body))
-    return request(b"/act", *headers, size, method=b"POST", body=body)
+    return request(path, *headers, size, method=b"POST", body=body)
 
 
 def attacks() -> Iterator[tuple[str, bytes]]:
-    """All of them."""
+    """Every one, with its kind."""
     for value in SESSIONS:
         yield "cookie", request(b"/", SESSION + value)
     yield "cookie", request(b"/", b"Cookie: " + b"; ".join(b"a%d=b" % each for each in range(900)))
@@ -85,7 +107,9 @@ def attacks() -> Iterator[tuple[str, bytes]]:
         yield "body", post(body, FORM, length=length)
     for body in CHUNKS:
         yield "body", request(b"/act", FORM, CHUNKED, method=b"POST", body=body)
-    yield "body", post(b"0\r\n\r\nGET / HTTP/1.1\r\n", FORM, CHUNKED, length=b"3")  # two lengths: one is smuggled
+    for encoding in ENCODINGS:
+        yield "smuggle", post(SMUGGLED, FORM, encoding, b"Connection: keep-alive")
+        yield "smuggle", post(SMUGGLED, encoding, b"Connection: keep-alive", path=b"/")  # where nothing reads a body
     yield "body", request(b"/", b"Content-Length: 5", body=b"abcde")
     for body in PARTS:
         yield "body", post(body, MULTIPART)

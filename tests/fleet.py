@@ -1,12 +1,14 @@
-"""Several gunicorn instances behind a round-robin client, whose sessions must outlive a rolled-out rotation."""
+"""Several gunicorn instances under load, whose sessions must survive the roll-out of a rotation."""
 
 import http.client
 import itertools
+import random
 import re
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +16,11 @@ from pathlib import Path
 from support import SLUG, clean_environ, free_port, serve
 
 VISITS = re.compile(r"here <strong>(\d+) times")
-FIRST = "first visit"
 
 
 @dataclass
 class Instance:
-    """One gunicorn by the gunicorn.conf.py in `folder`: it is drained, stopped and started with other variables."""
+    """One gunicorn with the gunicorn.conf.py in `folder`."""
 
     program: Path
     folder: Path
@@ -31,51 +32,55 @@ class Instance:
         command = [self.program, f"--bind=127.0.0.1:{self.port}", "--workers=1"]
         self.stack.enter_context(serve(command, self.port, self.folder, clean_environ(**env)))
 
+    def stop(self) -> None:
+        while self.busy:
+            time.sleep(0.002)
+        self.stack.close()
+
 
 class Fleet:
     """Instances, and the load on them: every session is used again and again by one of several threads."""
 
     def __init__(self, programs: Path, folder: Path, env: dict[str, str], instances: int = 4) -> None:
-        self.flask_program, self.folder, self.env = programs / "flask", folder, env
-        self.instances = [Instance(programs / "gunicorn", folder) for _ in range(instances)]
-        self.serving = list(self.instances)
-        self.turn = itertools.count()
+        self.programs, self.folder, self.env = programs, folder, env
+        self.serving = [Instance(programs / "gunicorn", folder) for _ in range(instances)]
+        self.stack = ExitStack()
         self.lock = threading.Lock()
         self.lost = self.failed = self.requests = 0
         self.sessions: list[tuple[str, int]] = []
 
     @contextmanager
     def running(self) -> Iterator["Fleet"]:
-        with ExitStack() as stack:
-            for instance in self.instances:
-                stack.callback(instance.stack.close)
-                instance.start(self.env)
+        with self.stack, ThreadPoolExecutor(2) as pool:
+            for instance in self.serving:
+                self.stack.callback(instance.stack.close)
+            list(pool.map(lambda instance: instance.start(self.env), self.serving))
             yield self
 
     def get(self, cookie: str) -> tuple[str, int]:
-        """Ask the next instance for the page; give back the cookie that it sets and the visits that it counts."""
+        """Ask one of the instances for the page: the cookie that it sets, and the visits that it counts."""
         with self.lock:
-            instance = self.serving[next(self.turn) % len(self.serving)]
+            instance = random.choice(self.serving)  # noqa: S311
             instance.busy += 1
             self.requests += 1
         try:
             connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=20)
             try:
                 connection.request("GET", "/", headers={"Cookie": cookie} if cookie else {})
-                answer = connection.getresponse()
-                page = answer.read().decode()
+                response = connection.getresponse()
+                page = response.read().decode()
             finally:
                 connection.close()
         finally:
             with self.lock:
                 instance.busy -= 1
-        if answer.status != 200:
-            raise http.client.HTTPException(str(answer.status))
+        if response.status != 200:
+            raise http.client.HTTPException(str(response.status))
         found = VISITS.search(page)
-        return (answer.headers["Set-Cookie"] or "").partition(";")[0], int(found[1]) if found else 1
+        return (response.headers["Set-Cookie"] or "").partition(";")[0], int(found[1]) if found else 1
 
     def use(self, session: tuple[str, int]) -> tuple[str, int]:
-        """Use a session once more, and count it when it was lost or when the request failed."""
+        """Use a session once more, and count it when it is lost or when the request fails."""
         cookie, visits = session
         try:
             cookie, now = self.get(cookie)
@@ -92,18 +97,15 @@ class Fleet:
         self.sessions = [self.get("") for _ in range(count)]
 
     @contextmanager
-    def load(self, threads: int = 3) -> Iterator[None]:
-        """All sessions in use, over and over; each is used at least once before this ends."""
+    def load(self, threads: int = 3, pause: float = 0) -> Iterator[None]:
+        """All sessions in use, over and over, with a pause of each thread between two requests."""
         over = threading.Event()
 
         def work(first: int) -> None:
-            while True:
-                for index in range(first, len(self.sessions), threads):
-                    self.sessions[index] = self.use(self.sessions[index])
-                    if over.is_set():
-                        break
-                if over.is_set():
+            for index in itertools.cycle(range(first, len(self.sessions), threads)):
+                if over.wait(pause):
                     return
+                self.sessions[index] = self.use(self.sessions[index])
 
         workers = [threading.Thread(target=work, args=(first,)) for first in range(threads)]
         for worker in workers:
@@ -118,25 +120,32 @@ class Fleet:
     def use_all(self) -> None:
         self.sessions = [self.use(session) for session in self.sessions]
 
-    def roll_out(self, env: dict[str, str]) -> None:
-        """Give every instance `env`, one after another, each while the others serve."""
+    def roll_out(self, env: dict[str, str], mixed: int = 0) -> None:
+        """Replace every instance by one with `env`, one after another, with `mixed` requests at least in between."""
         self.env = env
-        for instance in self.instances:
-            with self.lock:
-                self.serving.remove(instance)
-            while instance.busy:
-                time.sleep(0.002)
-            instance.stack.close()
-            instance.start(env)
-            with self.lock:
-                self.serving.append(instance)
+        replacements = [Instance(self.programs / "gunicorn", self.folder) for _ in self.serving]
+        with ThreadPoolExecutor(2) as pool:
+            started = []
+            for replacement in replacements:
+                self.stack.callback(replacement.stack.close)
+                started.append(pool.submit(replacement.start, env))
+            stopped = []
+            for index, replacement in enumerate(replacements):
+                started[index].result()
+                with self.lock:
+                    old, self.serving[index] = self.serving[index], replacement
+                    enough = self.requests + mixed
+                stopped.append(pool.submit(old.stop))
+                while self.requests < enough and replacement is not replacements[-1]:
+                    time.sleep(0.01)
+            for stop in stopped:
+                stop.result()
 
     def step(self, *command: str) -> dict[str, str]:
-        """The environment after `flask key COMMAND`, which prints the assignments to make."""
-        arguments = [str(self.flask_program), "--app", SLUG, "key", *command]
-        done = subprocess.run(
-            arguments, cwd=self.folder, env=clean_environ(**self.env), capture_output=True, text=True, check=False
-        )
+        """The variables after `flask key COMMAND`, which prints those to set. Raises RuntimeError when it refuses."""
+        arguments = [str(self.programs / "flask"), "--app", SLUG, "key", *command]
+        environ = clean_environ(**self.env)
+        done = subprocess.run(arguments, cwd=self.folder, env=environ, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr)
         kept = {name: value for name, value in self.env.items() if not name.startswith("SECRET_KEY")}

@@ -21,12 +21,13 @@ from cookiecutter.main import cookiecutter
 TEMPLATE = Path(__file__).resolve().parents[1]
 RAW_PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
 RAW_PACKAGE = RAW_PROJECT / "src" / "{{cookiecutter.project_slug}}"
+LIBRARY = RAW_PROJECT / "src" / "flask_secure"
 SLUG = "my_flask_service"
 
 # Importing the raw package and hooks must not leave files in the template.
 sys.dont_write_bytecode = True
 
-SETTINGS = ("APP_ENV", "SECRET_KEY", "TRUSTED_", "FLASK_", "GIT_", "VIRTUAL_ENV", "UV_PROJECT")
+SETTINGS = ("APP_ENV", "SECRET_KEY", "TRUSTED_", "FLASK_", "GIT_", "VIRTUAL_ENV", "UV_PROJECT", "DOTENV_VARIABLES")
 
 
 def clean_environ(**more: str) -> dict[str, str]:
@@ -89,6 +90,14 @@ def bake_command(*arguments: str | Path) -> list[str]:
         str(TEMPLATE),
         *map(str, arguments),
     ]
+
+
+def copy_template(place: Path) -> None:
+    """The template as it lies in the work tree, in a folder of its own."""
+    skipped = shutil.ignore_patterns(
+        ".git", ".venv", ".tools", ".demo", "*_cache", "__pycache__", ".hypothesis", ".env"
+    )
+    shutil.copytree(TEMPLATE, place, ignore=skipped, dirs_exist_ok=True)
 
 
 def key_of(project: Path) -> str:

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import sys
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
 
@@ -31,12 +30,12 @@ post = load("post_gen_project")
 
 
 @given(st.from_regex(r"[a-z][a-z0-9_]{0,30}", fullmatch=True))
-def test_a_name_of_the_right_form_is_refused_only_when_it_is_taken(slug: str) -> None:
+def test_a_slug_of_the_right_form_is_rejected_only_when_it_is_taken(slug: str) -> None:
     assert (pre.problem(slug) is not None) == (slug in pre.TAKEN)
 
 
 @given(st.text(max_size=60))
-def test_any_other_name_is_refused_in_one_line_with_a_name_that_would_do(slug: str) -> None:
+def test_any_other_slug_is_rejected_in_one_line_with_one_that_would_do(slug: str) -> None:
     problem = pre.problem(slug)
     assert (problem is None) == bool(re.fullmatch("[a-z][a-z0-9_]*", slug) and slug not in pre.TAKEN)
     if problem is not None:
@@ -66,13 +65,15 @@ def test_any_other_name_is_refused_in_one_line_with_a_name_that_would_do(slug: s
         "résumé": "resume",
         "tests": "tests_service",
         "con": "con_service",
+        "flask_secure": "flask_secure_service",
+        "Flask-Login": "flask_login_service",
     }.items(),
 )
-def test_examples(slug: str, instead: str) -> None:
+def test_examples_of_rejected_slugs(slug: str, instead: str) -> None:
     assert f"'{instead}' would do." in pre.problem(slug)
 
 
-def test_nothing_that_can_be_imported_in_a_project_is_a_name(project: Project) -> None:
+def test_nothing_that_is_installed_in_a_project_is_a_slug(project: Project) -> None:
     """A package of that name would hide it. This fails when a dependency brings a new module."""
     names = {*sys.stdlib_module_names, *keyword.kwlist}
     listing = "import importlib.metadata as m; print(*m.packages_distributions(), sep='\\n')"
@@ -82,7 +83,17 @@ def test_nothing_that_can_be_imported_in_a_project_is_a_name(project: Project) -
     names -= {project.path.name}
     assert len(names) > 250
     assert [name for name in sorted(names) if pre.problem(name) is None] == []
-    assert "cookiecutter" in packages_distributions()  # which a project has not: it may be called so
+
+
+LIKELY = """
+    boto3 botocore redis sqlalchemy flask_sqlalchemy flask_login flask_wtf flask_migrate celery psycopg pymongo
+    requests httpx pydantic marshmallow sentry_sdk stripe cryptography pyjwt jwt pillow pil numpy pandas alembic
+"""
+
+
+def test_what_a_service_is_likely_to_add_is_not_a_slug() -> None:
+    """`uv add redis` fails in a project that is called so."""
+    assert [name for name in LIKELY.split() if pre.problem(name) is None] == []
     assert pre.problem("cookiecutter") is None
 
 
@@ -94,8 +105,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_mint_writes_a_private_file_with_a_key_of_64_hex_digits(folder: Path) -> None:
-    assert post.mint(folder)
+def test_write_key_makes_a_private_file_with_a_key_of_64_hex_digits(folder: Path) -> None:
+    assert post.write_key(folder)
     env = folder / ".env"
     lines = env.read_text().splitlines()
     assert [line for line in lines if re.fullmatch("SECRET_KEY=[0-9a-f]{64}", line)] == lines[-1:]
@@ -103,19 +114,19 @@ def test_mint_writes_a_private_file_with_a_key_of_64_hex_digits(folder: Path) ->
     assert os.name != "posix" or env.stat().st_mode & 0o777 == 0o600
 
 
-def test_mint_never_overwrites_nor_follows(folder: Path) -> None:
+def test_write_key_never_overwrites_nor_follows_a_link(folder: Path) -> None:
     env = folder / ".env"
     env.write_text("mine")
     env.chmod(0o640)
-    assert not post.mint(folder)
+    assert not post.write_key(folder)
     assert (env.read_text(), env.stat().st_mode & 0o777) == ("mine", 0o640)
     env.unlink()
     env.symlink_to(folder / "elsewhere")
-    assert not post.mint(folder)
+    assert not post.write_key(folder)
     assert not (folder / "elsewhere").exists()
 
 
-def test_mint_leaves_no_half_written_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_key_leaves_no_half_written_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(descriptor: int, *_: object, **__: object) -> None:
         os.close(descriptor)
         raise OSError(28, "No space left on device")
@@ -125,17 +136,26 @@ def test_mint_leaves_no_half_written_file(folder: Path, monkeypatch: pytest.Monk
     files = iter([lambda *_, **__: text, full_disk])
     monkeypatch.setattr(post, "open", lambda *a, **k: next(files)(*a, **k), raising=False)
     with pytest.raises(OSError, match="No space left"):
-        post.mint(folder)
+        post.write_key(folder)
     assert not (folder / ".env").exists()
 
 
-@pytest.mark.parametrize("spawn", [True, False], ids=["posix", "elsewhere"])
-def test_a_tracked_env_is_told_with_its_cure(folder: Path, monkeypatch: pytest.MonkeyPatch, spawn: bool) -> None:
-    if not spawn:
-        monkeypatch.delattr(os, "posix_spawnp")
-    post.mint(folder)
+def test_a_tracked_env_is_reported_with_its_fix(folder: Path) -> None:
+    post.write_key(folder)
     assert post.problem_with_git(folder) is None
     run("git", "add", "--force", ".env", cwd=folder)
     problem = post.problem_with_git(folder)
     assert "git rm --cached .env" in problem
     assert "\n" not in problem
+    run("git", "rm", "--quiet", "--cached", ".env", cwd=folder)
+    assert post.problem_with_git(folder) is None
+
+
+@pytest.mark.parametrize("missing", [True, False], ids=["no git", "no rule"])
+def test_without_git_there_is_no_problem_and_without_a_rule_there_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, missing: bool
+) -> None:
+    (folder / ".gitignore").unlink()
+    if missing:
+        monkeypatch.setenv("PATH", str(folder))
+    assert (post.problem_with_git(folder) is None) == missing

@@ -1,33 +1,40 @@
 """A rotation rolled out over four instances, under load."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fleet import Fleet, wait_for
 from support import production
 
-LIFETIME = 20  # seconds, in the place of 31 days
-SESSIONS = 2000
+LIFETIME = 8  # seconds, not 31 days
+SESSIONS = 60
+MIXED = 2 * SESSIONS  # requests in each state of a roll-out: most sessions meet old and new instances in turn
+PAUSE = 0.01  # seconds: the throughput is not under test
 
 
-def fleet(installed: Path) -> Fleet:
-    return Fleet(installed / "venv" / "bin", installed, production(FLASK_PERMANENT_SESSION_LIFETIME=str(LIFETIME)))
+def fleet(installed: Path, instances: int = 4) -> Fleet:
+    env = production(FLASK_PERMANENT_SESSION_LIFETIME=str(LIFETIME))
+    return Fleet(installed / "venv" / "bin", installed, env, instances)
 
 
 def test_a_staged_rotation_loses_no_session(installed: Path) -> None:
     with fleet(installed).running() as four:
         four.open_sessions(SESSIONS)
         first = four.env["SECRET_KEY"]
-        with four.load():
-            four.roll_out(four.step("stage"))
-            four.roll_out(four.step("promote"))
+        with four.load(pause=PAUSE):
+            four.roll_out(four.step("stage"), MIXED)
+            assert four.env["SECRET_KEY"] == first
+            four.roll_out(four.step("promote"), MIXED)
             retired = wait_for(lambda: four.step("retire"), seconds=3 * LIFETIME)
-            four.roll_out(retired)
+            promotion = datetime.fromisoformat(retired["SECRET_KEY_SINCE"])
+            assert datetime.now(UTC) - promotion >= timedelta(seconds=LIFETIME)
+            four.roll_out(retired, MIXED)
         four.use_all()
-        assert first not in four.env.values()
+        assert first not in ",".join(four.env.values())
         assert four.env.keys() == {*production(), "SECRET_KEY_SINCE", "FLASK_PERMANENT_SESSION_LIFETIME"}
-        assert four.requests > 3 * SESSIONS
+        assert four.requests > 9 * MIXED
         assert (four.lost, four.failed) == (0, 0), four.requests
-        # A leak: every session is void at once.
+        # A leak: every session becomes invalid at once.
         four.roll_out(four.step("revoke", "--yes"))
         four.use_all()
         assert (four.lost, four.failed) == (SESSIONS, 0)
@@ -35,9 +42,9 @@ def test_a_staged_rotation_loses_no_session(installed: Path) -> None:
 
 def test_without_staging_sessions_are_lost(installed: Path) -> None:
     """What shows that the test above can fail."""
-    with fleet(installed).running() as four:
-        four.open_sessions(SESSIONS // 4)
-        with four.load():
-            four.roll_out(four.step("rotate"))
-        assert four.failed == 0
-        assert four.lost > 0
+    with fleet(installed, instances=2).running() as two:
+        two.open_sessions(SESSIONS)
+        with two.load(pause=PAUSE):
+            two.roll_out(two.step("rotate"), MIXED)
+        assert two.failed == 0
+        assert two.lost > 0

@@ -1,28 +1,23 @@
-"""How gunicorn serves the service: `gunicorn` alone, in this folder, reads this file. What a line leaves out is
-gunicorn's default; an option on the command line wins.
-"""
+"""How gunicorn serves the service: `gunicorn` in this folder reads this file, and its command line wins."""
 
 import os
 
 wsgi_app = "{{ cookiecutter.project_slug }}:create_app()"
-worker_class = "{{ cookiecutter.project_slug }}.server.Worker"  # gthread, with an end to slow requests
-logger_class = "{{ cookiecutter.project_slug }}.server.JsonLogger"
-accesslog = "-"
-
-# Threads wait most of the time, for a client or a database; processes compute.
+worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-threads = 32
+threads = 128  # most wait for a slow client; a reverse proxy in front that buffers requests takes these off
+preload_app = True  # a start that fails is one line; new code and new keys need a restart
+keepalive = 5  # seconds
+graceful_timeout = 30  # seconds, for requests under way at the end
 
-# One check of the settings, whose refusal is one line; a faster start and less memory. New code and new keys
-# need a restart: on SIGHUP the workers would begin again with what is loaded.
-preload_app = True
-
-timeout = 30  # seconds in which a worker must show that it lives
-graceful_timeout = 30  # seconds that requests under way have at the end
-keepalive = 5
-
-control_socket_disable = True  # nobody steers it but by signals
-# Nobody's forwarded headers are believed here: TRUSTED_PROXIES says to the service whose are.
+control_socket_disable = True
+# TRUSTED_PROXIES says to the service whose forwarded headers it believes; gunicorn itself believes none.
 forwarded_allow_ips = ""
 secure_scheme_headers = {}
 forwarder_headers = ""
+
+_json = {"level": "INFO", "handlers": ["console"], "propagate": False}
+logconfig_dict = {
+    "formatters": {"generic": {"()": "flask_secure.logs.JsonFormatter"}},
+    "loggers": {"gunicorn.error": _json, "gunicorn.access": _json},
+}

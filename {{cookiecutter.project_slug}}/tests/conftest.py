@@ -1,49 +1,40 @@
-"""The service under test: the one package under src, which no test names."""
+"""What the tests share: the service under test, and a client of it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-PACKAGE = next(Path(__file__).parents[1].glob("src/*/__init__.py")).parent.name
-
-CreateApp = Callable[..., Flask]
+PACKAGE = "{{ cookiecutter.project_slug }}"  # the service, so that no other test has to name it
+OURS = ("APP_ENV", "SECRET_KEY", "FLASK_", "TRUSTED_", "CREDENTIALS_DIRECTORY", "DOTENV_VARIABLES")
 
 
 @pytest.fixture(autouse=True)
-def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty folder in the project's place, so that no test sees this machine's .env and settings.
-
-    The one thing that is set is what production can't be without, besides its key.
-    """
-    settings = import_module(f"{PACKAGE}.settings")
-    monkeypatch.setattr(settings, "ROOT", tmp_path)
-    monkeypatch.setattr(settings, "INSTANCE", str(tmp_path / "instance"))
-    for name in [name for name in os.environ if name.startswith(("APP_ENV", "SECRET_KEY", "FLASK_", "TRUSTED_"))]:
+def environ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests do not depend on the variables of the machine that they run on."""
+    for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("TRUSTED_HOSTS", "localhost")
-    return tmp_path
 
 
 @pytest.fixture(scope="session")
-def keys() -> ModuleType:
-    """The package that keeps the signing key."""
-    return import_module(f"{PACKAGE}.keys")
-
-
-@pytest.fixture(scope="session")
-def create_app() -> CreateApp:
-    """The application factory."""
-    factory: CreateApp = import_module(PACKAGE).create_app
-    return factory
+def service() -> ModuleType:
+    """The service's package: `service.create_app("production")`."""
+    return import_module(PACKAGE)
 
 
 @pytest.fixture
-def client(create_app: CreateApp) -> FlaskClient:
-    """A client of the service in the testing environment."""
-    return create_app("testing").test_client()
+def app(service: ModuleType) -> Flask:
+    """The service in the testing environment."""
+    application: Flask = service.create_app("testing")
+    return application
+
+
+@pytest.fixture
+def client(app: Flask) -> Iterator[FlaskClient]:
+    """A browser's part: `client.get("/")` gives a response, and the client keeps its cookies."""
+    with app.test_client() as client:
+        yield client

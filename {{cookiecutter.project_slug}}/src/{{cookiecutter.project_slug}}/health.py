@@ -1,10 +1,8 @@
-"""Two addresses for whatever watches over the service. They read no session and set no cookie."""
+"""Health checks, for whatever watches over the service. They answer to any Host header, and read no session."""
 
 from flask import Blueprint
 
 bp = Blueprint("health", __name__)
-
-PATHS = ("/healthz", "/readyz")  # answered on any host
 
 
 @bp.get("/healthz")
@@ -15,5 +13,5 @@ def alive() -> dict[str, str]:
 
 @bp.get("/readyz")
 def ready() -> dict[str, str]:
-    """The service can do its work. Whatever it can't work without, a database say, is asked here."""
+    """The service can do its work: check here what it can't work without, such as a database."""
     return {"status": "ok"}

@@ -1,1 +1,1 @@
-"""What differs in production: nothing so far, since the defaults are production's."""
+"""What differs in production: nothing, since the defaults are production's."""

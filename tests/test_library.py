@@ -1,0 +1,593 @@
+"""The library: alone, in an application that is no template's, under an owner's changes, and updated from 0.1."""
+
+import ast
+import json
+import os
+import re
+import secrets
+import shutil
+import string
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import (
+    LIBRARY,
+    SLUG,
+    TEMPLATE,
+    OwnService,
+    Project,
+    clean_environ,
+    commit_all,
+    copy_template,
+    free_port,
+    key_of,
+    production,
+    run,
+    serve,
+    skip_or_fail,
+)
+
+from flask_secure.cli import main
+
+# Alone
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports, wherever in it; the library's own as `.name`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level and node.module is None:
+            found.update(f".{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.add(f"{'.' * node.level}{node.module}")
+    return found
+
+
+def test_the_library_imports_nothing_of_a_service_and_in_one_direction() -> None:
+    allowed = {"flask", "werkzeug", "itsdangerous", "click", "dotenv", "markupsafe", "jinja2", "flask_debugtoolbar"}
+    parts = {path.stem: imports(path) for path in LIBRARY.glob("*.py")}
+    assert len(parts) > 8
+    for name, imported in parts.items():
+        outside = {each.partition(".")[0] for each in imported if not each.startswith(".")}
+        assert outside - sys.stdlib_module_names <= allowed, name
+        assert not any(each.startswith("..") for each in imported), name
+    own = {name: {each.strip(".") for each in imported if each[0] == "."} for name, imported in parts.items()}
+    order = list(TopologicalSorter(own).static_order())  # raises CycleError
+    assert set(order) == set(parts)
+    assert "create_app" not in {node.id for node in names_in(LIBRARY)}
+
+
+def names_in(folder: Path) -> list[ast.Name]:
+    trees = [ast.parse(path.read_text()) for path in folder.rglob("*.py")]
+    return [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)]
+
+
+# In an application that is no template's
+
+APP = """
+from flask import Flask, request, session
+
+import flask_secure
+
+app = Flask(__name__)
+app.config["MAX_CONTENT_LENGTH"] = 1000
+flask_secure.init_app(app)
+
+
+@app.route("/", methods=["GET", "POST"])
+def form() -> str:
+    if request.method == "POST":
+        session["name"] = request.form["name"]
+    return f"Hello {session.get('name', 'nobody')}"
+"""
+# Leaves a trace when it is run, and does not start.
+BROKEN = "open('was-run', 'w').close()\nraise SystemExit('This application does not start.')\n"
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A folder with a plain application, and an environment that has Flask and the library in one of its two forms."""
+
+    path: Path
+    venv: Path
+    command: str
+
+    def run(self, *arguments: str, code: int | None = 0, cwd: Path | None = None, **more: str) -> str:
+        """Run python of the environment, as a user does who is in the folder."""
+        return run(self.venv / "bin" / "python", *arguments, cwd=cwd or self.path, code=code, env=clean_environ(**more))
+
+    def library(self, *arguments: str, code: int | None = 0, **more: str) -> str:
+        """Run `python -m flask_secure ARGUMENTS`."""
+        return self.run("-m", "flask_secure", *arguments, code=code, **more)
+
+    def another(self, path: Path, app: str) -> "Plain":
+        """Another folder with the application `app`, for the same environment."""
+        path.mkdir(parents=True)
+        (path / "app.py").write_text(app)
+        if self.command != "flask":
+            shutil.copytree(LIBRARY, path / "flask_secure", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+        return Plain(path, self.venv, self.command)
+
+
+@pytest.fixture(scope="module", params=["copied", "wheel"])
+def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Plain:
+    """An environment with Flask and the library, in one of its two forms, or without it where it is copied."""
+    place = tmp_path_factory.mktemp(request.param)
+    run("uv", "venv", "--quiet", "--python", sys.executable, place / "venv", cwd=place)
+    wanted: list[str | Path] = ["flask", "python-dotenv"]
+    if request.param == "wheel":
+        run("uv", "build", "--quiet", "--wheel", "--out-dir", place, TEMPLATE, cwd=place)
+        wanted = list(place.glob("*.whl"))
+    run("uv", "pip", "install", "--quiet", "--python", place / "venv", *wanted, "flask-debugtoolbar", cwd=place)
+    return Plain(place, place / "venv", "flask" if request.param == "wheel" else "python -m flask_secure")
+
+
+@pytest.fixture
+def plain(environment: Plain, tmp_path: Path) -> Plain:
+    """The plain application in a folder of this test's own."""
+    return environment.another(tmp_path / "plain", APP)
+
+
+def ask(address: str, data: Mapping[str, str] | None = None, **headers: str) -> tuple[int, Mapping[str, str]]:
+    """The status and the headers of a response; a POST where there is `data`."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = None if data is None else urllib.parse.urlencode(data).encode()
+    request = urllib.request.Request(address, body, named)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            return response.status, response.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers
+
+
+def test_the_library_imports_alone(plain: Plain) -> None:
+    script = """
+import importlib, pkgutil, flask_secure
+for module in pkgutil.walk_packages(flask_secure.__path__, "flask_secure."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+        print(module.name)
+print(flask_secure.__version__)
+"""
+    (plain.path / "app.py").unlink()
+    output = plain.run("-W", "error", "-c", script)
+    assert "flask_secure.keys" in output.splitlines()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", output.splitlines()[-1])
+
+
+def test_a_plain_application_in_development(plain: Plain) -> None:
+    made = plain.library("key", "init")
+    key = key_of(plain.path)
+    assert key not in made
+    assert (plain.path / ".env").stat().st_mode & 0o777 == 0o600
+    again = plain.library("key", "init")
+    assert key_of(plain.path) == key
+    assert re.findall("[0-9a-f]{12}", made) == re.findall("[0-9a-f]{12}", again)
+
+    port = free_port()
+    flask = [plain.venv / "bin" / "flask", "run", "--port", str(port)]
+    with serve(flask, port, plain.path, clean_environ()) as address:
+        status, headers = ask(address)
+        assert status == 200
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert ask(address, {"name": "a"}, Sec_Fetch_Site="cross-site")[0] == 403
+        assert ask(address, {"name": "a"}, Origin="https://evil.example")[0] == 403
+        status, headers = ask(address, {"name": "a"}, Sec_Fetch_Site="same-origin")
+        assert (status, headers["Set-Cookie"].partition("=")[0]) == (200, "app_session")
+        assert ask(address, {"name": "a" * 2000}, Sec_Fetch_Site="same-origin")[0] == 413  # the application's own limit
+        assert ask(address, Host="evil.example")[0] == 400
+        assert key not in (plain.path / f"server-{port}.log").read_text()
+
+
+def test_a_plain_application_in_production(plain: Plain) -> None:
+    script = """
+from app import app
+client = app.test_client()
+response = client.post("/", data={"name": "a"}, base_url="https://localhost")
+print(response.status_code, app.config["MAX_CONTENT_LENGTH"], app.debug, app.config["SECRET_KEY"])
+print(response.headers)
+print(client.post("/", base_url="https://localhost", headers={"Sec-Fetch-Site": "cross-site"}).status_code)
+"""
+    env = production(FLASK_DEBUG="1")
+    first, *headers, last = plain.run("-c", script, **env).strip().splitlines()
+    assert first == f"200 1000 False {env['SECRET_KEY']}"
+    assert last == "403"
+    text = "\n".join(headers)
+    assert "Strict-Transport-Security: max-age=" in text
+    assert "Set-Cookie: __Host-app=" in text
+
+
+@pytest.mark.parametrize("place", ["environment", "code"])
+def test_a_plain_application_rejects_a_placeholder(plain: Plain, place: str) -> None:
+    """The fix is a command that exists in this form of the library, and one that works."""
+    env = production(SECRET_KEY="changeme")
+    if place == "code":
+        del env["SECRET_KEY"]
+        (plain.path / "app.py").write_text(
+            APP.replace("flask_secure.init", "app.secret_key = 'changeme'\nflask_secure.init")
+        )
+    output = plain.run("-c", "import app", code=1, **env)
+    assert "[key-placeholder]" in output
+    assert "changeme" not in output
+    assert f" in the {'application' if place == 'code' else 'environment'} " in output
+    assert f"{plain.command} key generate" in output.replace("uv run ", "")
+    for other in {"python -m flask_secure", "flask"} - {plain.command}:
+        assert not re.search(rf"(?<![\w.]){other} key", output)
+    assert "changeme" not in run(plain.venv / "bin" / "flask", "run", cwd=plain.path, code=1, env=clean_environ(**env))
+
+
+def test_a_key_in_code_is_used_when_it_is_good(plain: Plain) -> None:
+    key = secrets.token_hex(32)
+    (plain.path / "app.py").write_text(APP.replace("flask_secure.init", f"app.secret_key = '{key}'\nflask_secure.init"))
+    env = production()
+    del env["SECRET_KEY"]
+    assert plain.run("-c", "from app import app; print(app.config['SECRET_KEY'])", **env).strip() == key
+    assert key not in plain.run("-c", "from app import app; print(app.config)", **env)
+
+
+def test_without_the_toolbar_development_names_what_to_install(plain: Plain) -> None:
+    plain.library("key", "init")
+    (plain.path / "flask_debugtoolbar.py").write_text("raise ImportError\n")
+    output = plain.run("-c", "import app", code=1)
+    assert "[toolbar-missing]" in output
+    assert "flask-debugtoolbar" in output.partition("[toolbar-missing]")[2].lower()
+
+
+def test_the_doctor_of_a_plain_application_finds_what_is_planted(plain: Plain) -> None:
+    plain.library("key", "init")
+    key = key_of(plain.path)
+    assert json.loads(plain.library("doctor", "--json"))["findings"] == []
+    (plain.path / ".env").chmod(0o644)
+    (plain.path / "instance").mkdir()
+    (plain.path / "instance" / "config.py").write_text("SESSION_COOKIE_HTTPONLY = False\n")
+    (plain.path / "instance" / "config.py").chmod(0o600)
+    (plain.path / "notes.txt").write_text(f"The key is {key}\n")
+    commit_all(plain.path)
+    output = plain.library("doctor", "--json", code=1)
+    found = {finding["id"] for finding in json.loads(output)["findings"]}
+    assert found == {"file-mode", "cookie-httponly", "git-not-ignored", "git-history"}
+    assert key not in output
+    assert plain.command in output.replace("uv run ", "")
+    if plain.command == "flask":
+        by_flask = run(plain.venv / "bin/flask", "doctor", "--json", cwd=plain.path, code=1, env=clean_environ())
+        assert json.loads(by_flask) == json.loads(output)
+
+
+def test_the_commands_work_without_running_the_application(environment: Plain, tmp_path: Path) -> None:
+    plain = environment.another(tmp_path / "broken", BROKEN)
+    plain.run("-c", "import app", code=1)
+    (plain.path / "was-run").unlink()  # it does leave a trace
+
+    plain.library("key", "init")
+    shown = [plain.library("key", "show"), plain.library("--app", "app.py", "key", "show")]
+    assert json.loads(plain.library("doctor", "--json"))["environment"] == "development"
+    assert "MAX_CONTENT_LENGTH" in plain.library("config")
+    package = plain.path / "shop"
+    package.mkdir()
+    shutil.copy(plain.path / "app.py", package / "__init__.py")
+    shutil.copy(plain.path / "app.py", package / "web.py")
+    shown.append(plain.library("key", "show", FLASK_APP="shop.web:create_app('x')"))
+    if plain.command == "flask":
+        shown.append(run(plain.venv / "bin/flask", "key", "show", cwd=plain.path, env=clean_environ()))
+    assert len({"".join(re.findall("[0-9a-f]{12}", output)) for output in shown}) == 1
+    assert not (plain.path / "was-run").exists()
+
+
+def test_an_application_that_is_not_there_is_named(plain: Plain) -> None:
+    output = plain.library("--app", "not_there", "key", "show", code=1)
+    assert "not_there" in output
+    assert "Traceback" not in output
+
+
+def test_the_projects_root_is_the_nearest_folder_with_a_pyproject(environment: Plain, tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "pyproject.toml").touch()
+    plain = environment.another(tmp_path / "project" / "web", APP)
+    plain.library("--app", str(plain.path / "app.py"), "key", "init")
+    assert len(key_of(tmp_path / "project")) == 64
+    assert not (plain.path / ".env").exists()
+    shown = plain.run("-c", "from app import app; print(app.config['APP_ENV'], app.config['SECRET_KEY'])")
+    assert shown.split() == ["development", key_of(tmp_path / "project")]
+
+
+# `flask config`
+
+
+def config_table(output: str) -> dict[str, tuple[str, str]]:
+    """The layer and the value of each setting in the output of `flask config`."""
+    rows = [re.split(r"\s{2,}", line, maxsplit=2) for line in output.splitlines() if re.match("[A-Z]", line)]
+    return {row[0]: (row[1], row[2]) for row in rows if len(row) == 3}
+
+
+def test_config_names_the_layer_of_each_value_and_shows_no_secret(project: Project, fresh: Path) -> None:
+    values = {
+        name: secrets.token_urlsafe(20) for name in ("FERNET_KEY", "STRIPE_KEY", "apiKey", "inner", "DB_PASSWORD")
+    }
+    default = fresh / "src" / SLUG / "config" / "default.py"
+    nested = {"url": "https://api.example.org", "apiKey": values["apiKey"], "list": [{"token": values["inner"]}]}
+    default.write_text(f"{default.read_text()}OWN = 1\nMAX_FORM_PARTS = 300\nSHOP = {nested!r}\n")
+    (fresh / "instance").mkdir()
+    (fresh / "instance" / "config.py").write_text(f"FERNET_KEY = {values['FERNET_KEY']!r}\nHERE = 2\n")
+    (fresh / ".env").write_text(f"{(fresh / '.env').read_text()}FLASK_DB_PASSWORD={values['DB_PASSWORD']}\n")
+    output = OwnService(fresh, project).flask(
+        "config",
+        FLASK_DATABASE_URL="postgres://user:p@ss@db.example.org/shop",
+        FLASK_STRIPE_KEY=values["STRIPE_KEY"],
+        FLASK_OTHER="3",
+        TRUSTED_HOSTS="localhost,dev.example.org",
+    )
+    table = config_table(output)
+    assert {name: table[name][0] for name in table} | {
+        "PERMANENT_SESSION_LIFETIME": "Flask",
+        "SESSION_COOKIE_SAMESITE": "flask_secure/defaults/default.py",
+        "SESSION_COOKIE_SECURE": "flask_secure/defaults/development.py",
+        "SERVICE_NAME": "config/default.py",
+        "OWN": "config/default.py",
+        "MAX_FORM_PARTS": "config/default.py",
+        "SHOP": "config/default.py",
+        "HERE": "instance/config.py",
+        "FERNET_KEY": "instance/config.py",
+        "STRIPE_KEY": "FLASK_STRIPE_KEY",
+        "DATABASE_URL": "FLASK_DATABASE_URL",
+        "DB_PASSWORD": "FLASK_DB_PASSWORD",
+        "OTHER": "FLASK_OTHER",
+        "TRUSTED_HOSTS": "TRUSTED_HOSTS",
+        "SECRET_KEY": ".env",
+    } == {name: table[name][0] for name in table}
+    assert (table["OWN"][1], table["HERE"][1], table["OTHER"][1]) == ("1", "2", "3")
+    assert "https://api.example.org" in table["SHOP"][1]
+    assert "db.example.org/shop" in table["DATABASE_URL"][1]
+    assert "ss@db" not in output
+    assert "p@" not in output
+    for secret in (*values.values(), key_of(fresh)):
+        assert secret not in output
+
+
+WORDS = st.sampled_from(["stripe", "db", "old", "my", "2", "id", "main"])
+SECRETS = st.sampled_from(["key", "secret", "token", "password", "passwd", "credential", "dsn", "keys", "credentials"])
+STYLES = {
+    "A_KEY": lambda words: "_".join(words).upper(),
+    "a_key": "_".join,
+    "a-key": "-".join,
+    "aKey": lambda words: words[0] + "".join(word.capitalize() for word in words[1:]),
+}
+VALUES = st.text(string.ascii_letters + string.digits + "-_.", min_size=10, max_size=60)
+
+
+def config_in_process(folder: Path, **variables: str) -> str:
+    """The output of `python -m flask_secure config` in `folder`."""
+    environ = clean_environ(**production(**variables))
+    app = str(folder / "app.py")
+    with patch.dict(os.environ, environ, clear=True), patch.object(sys, "path", list(sys.path)):
+        result = CliRunner().invoke(main, ["--app", app, "config"], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.lists(WORDS, max_size=2), word=SECRETS, after=st.lists(WORDS, max_size=1), value=VALUES, data=st.data()
+)
+def test_whatever_is_named_as_a_secret_is_not_shown(
+    tmp_path: Path, before: list[str], word: str, after: list[str], value: str, data: st.DataObject
+) -> None:
+    style = data.draw(st.sampled_from(sorted(STYLES)))
+    name = STYLES[style]([*before, word, *after])
+    nested = {"FLASK_SHOP": json.dumps({"public": "visible-value", name: [value, {"x": value}]})}
+    flat = {f"FLASK_{STYLES['A_KEY']([*before, word, *after])}": value}
+    output = config_in_process(tmp_path, **nested, **flat)
+    assert "visible-value" in output
+    if not value.strip().isdecimal():  # JSON makes a number of it, as MAX_TOKENS may be
+        assert value not in output
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(password=st.text(string.ascii_letters + string.digits + "@:!$%&*+-=_~", min_size=1, max_size=30))
+def test_the_password_of_a_url_is_not_shown_up_to_its_last_at_sign(tmp_path: Path, password: str) -> None:
+    output = config_in_process(tmp_path, FLASK_DATABASE_URL=f"postgres://reader:{password}@db.example.org/shop?a=b@c")
+    line = config_table(output)["DATABASE_URL"][1]
+    shown = re.fullmatch(r"'postgres://reader:(.*)@db\.example\.org/shop\?a=b@c'", line)
+    assert shown is not None, line
+    assert shown[1] == "[redacted]"
+
+
+# An owner's changes
+
+PAGES = '''"""The pages of a shop."""
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask_login import current_user, login_required, login_user
+from werkzeug.wrappers import Response
+
+from .accounts import Account, db
+
+bp = Blueprint("shop", __name__)
+
+
+@bp.get("/")
+def home() -> str:
+    return render_template("home.html", user=current_user)
+
+
+@bp.post("/sign-up")
+def sign_up() -> Response:
+    account = Account(name="first")
+    db.session.add(account)
+    db.session.commit()
+    login_user(account)
+    flash("Welcome")
+    return redirect(url_for("shop.home"))
+
+
+@bp.get("/orders")
+@login_required
+def orders() -> str:
+    return f"Orders of {current_user.name}"
+'''
+ACCOUNTS = '''"""Who can sign in, and where they are kept."""
+
+from flask import Blueprint
+from flask_login import LoginManager, UserMixin
+from flask_sqlalchemy_lite import SQLAlchemy
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+bp = Blueprint("accounts", __name__, url_prefix="/accounts")
+db = SQLAlchemy()
+login = LoginManager()
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Account(UserMixin, Base):
+    __tablename__ = "account"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+@login.user_loader
+def load(id: str) -> Account | None:
+    return db.session.get(Account, int(id))
+
+
+@bp.get("/")
+def index() -> list[str]:
+    return [account.name for account in db.session.query(Account)]
+'''
+SHOP_TEST = '''"""The shop."""
+
+from flask.testing import FlaskClient
+
+
+def test_sign_up(client: FlaskClient) -> None:
+    from importlib import import_module
+
+    accounts = import_module(f"{client.application.import_name}.accounts")
+    with client.application.app_context():
+        accounts.Base.metadata.create_all(accounts.db.engine)
+    assert client.get("/orders", base_url="https://localhost").status_code == 401
+    page = client.post("/sign-up", base_url="https://localhost", follow_redirects=True).text
+    assert "Welcome" in page
+    assert "Orders of first" in client.get("/orders", base_url="https://localhost").text
+    assert client.get("/accounts/", base_url="https://localhost").json == ["first"]
+'''
+
+
+def test_an_owners_changes_leave_the_generated_tests_green_but_those_of_the_page(fresh: Path) -> None:
+    """Pages of one's own, Flask-Login, Flask-SQLAlchemy-Lite and another blueprint."""
+    package = fresh / "src" / SLUG
+    run("uv", "add", "--quiet", "--python", sys.executable, "flask-login", "flask-sqlalchemy-lite", cwd=fresh)
+    (package / "templates" / "index.html").unlink()
+    home = '{% extends "base.html" %}{% block main %}<h1>Shop</h1>{{ user.name }}{% endblock %}'
+    (package / "templates" / "home.html").write_text(home)
+    (package / "pages.py").write_text(PAGES)
+    (package / "accounts.py").write_text(ACCOUNTS)
+    (fresh / "tests" / "test_shop.py").write_text(SHOP_TEST)
+    with (package / "config" / "default.py").open("a") as config:
+        config.write('\nSQLALCHEMY_ENGINES = {"default": "sqlite://"}\n')
+    wiring = package / "__init__.py"
+    more = "    accounts.db.init_app(app)\n    accounts.login.init_app(app)\n    app.register_blueprint(accounts.bp)\n"
+    text = (
+        wiring.read_text()
+        .replace("import errors", "import accounts, errors")
+        .replace("    return app", more + "    return app")
+    )
+    assert text.count("accounts") == 4
+    wiring.write_text(text)
+
+    run("uv", "sync", "--quiet", "--python", sys.executable, cwd=fresh)
+    output = run("uv", "run", "--no-sync", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", cwd=fresh, code=None)
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    assert 1 <= len(failed) <= 2, output
+    assert all(name.startswith("tests/test_pages.py::") for name in failed), output
+    passed = re.search(r"(\d+) passed", output)
+    assert passed is not None
+    assert int(passed[1]) >= 5
+    run("uv", "run", "--no-sync", "pytest", "-q", "tests/test_shop.py", cwd=fresh)
+
+
+# Updating from 0.1
+
+BEFORE = "38a4edc"  # the last commit whose services had the machinery inside
+
+
+def old_template(place: Path) -> None:
+    """The template as it was before the library, in a repository of its own."""
+    place.mkdir()
+    archive = subprocess.run(["git", "archive", BEFORE], cwd=TEMPLATE, capture_output=True)
+    if archive.returncode:
+        skip_or_fail(f"The history does not go back to {BEFORE}: git fetch --unshallow")
+    subprocess.run(["tar", "--extract"], input=archive.stdout, cwd=place, check=True)
+    commit_all(place)
+
+
+def test_a_project_of_the_version_before_is_updated(project: Project, tmp_path: Path) -> None:
+    """Only files that its owner has changed, and whose lines have moved, are left to the owner."""
+    template, own = tmp_path / "template", tmp_path / SLUG
+    old_template(template)
+    cruft = Path(sys.executable).with_name("cruft")
+    env = clean_environ(HOME=str(tmp_path), GIT_CONFIG_GLOBAL=os.devnull)
+    run(cruft, "create", "--no-input", template, cwd=tmp_path, env=env)
+    commit_all(own)
+    package, env_file = own / "src" / SLUG, own / ".env"
+    about = '\n\n@bp.get("/about")\ndef about() -> str:\n    return "About us"\n'
+    with (package / "pages.py").open("a") as pages:
+        pages.write(about)
+    default = package / "config" / "default.py"
+    default.write_text(
+        default.read_text().replace("MAX_FORM_PARTS = 200", "MAX_FORM_PARTS = 500") + 'CURRENCY = "EUR"\n'
+    )
+    test = own / "tests" / "test_about.py"
+    test.write_text('def test_about(client):\n    assert client.get("/about").text == "About us"\n')
+    commit_all(own)
+    before, key = (env_file.read_bytes(), env_file.stat().st_mode), key_of(own)
+
+    for path in template.iterdir():
+        if path.name != ".git":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    copy_template(template)
+    commit_all(template)
+    output = run(cruft, "update", "--skip-apply-ask", cwd=own, env=env)
+
+    assert (env_file.read_bytes(), env_file.stat().st_mode) == before
+    assert key not in output
+    assert list(own.rglob("*.rej")) == []
+    unmerged = run("git", "diff", "--name-only", "--diff-filter=U", cwd=own).split()
+    assert set(unmerged) == {f"src/{SLUG}/config/default.py", f"src/{SLUG}/pages.py"}
+    assert test.exists()
+    assert about in (package / "pages.py").read_text()
+    assert 'CURRENCY = "EUR"' in default.read_text()
+    assert not list((package / "keys").rglob("*.py"))
+    assert "key_store" not in (own / ".cruft.json").read_text()
+    assert {path.name for path in (own / "src").iterdir()} == {SLUG, "flask_secure"}
+    names = [path.relative_to(LIBRARY) for path in LIBRARY.rglob("*") if path.is_file() and "cache" not in str(path)]
+    assert all((own / "src/flask_secure" / name).read_bytes() == (LIBRARY / name).read_bytes() for name in names)
+
+    # What the owner does about the two: the template's lines, and one's own after them.
+    run("git", "checkout", "--theirs", *unmerged, cwd=own)
+    with (package / "pages.py").open("a") as pages, default.open("a") as config:
+        pages.write(about)
+        config.write('MAX_FORM_PARTS = 500\nCURRENCY = "EUR"\n')
+    python = clean_environ(PYTHONPATH=str(own / "src"))
+    run(project.program("pytest"), "-q", "-p", "no:cacheprovider", cwd=own, env=python)
+    shown = config_table(OwnService(own, project).flask("config"))
+    assert shown["MAX_FORM_PARTS"] == ("config/default.py", "500")
+    assert "development" in OwnService(own, project).flask("key", "show")
+    assert key_of(own) == key
