@@ -1,11 +1,26 @@
 """Gives the new project its own secret key, in a file that git ignores, and says what to do next."""
 
+import contextlib
 import os
 import secrets
 import subprocess
 import sys
 
 UNDER_CRUFT = "{{ cookiecutter._output_dir is undefined }}" == "True"  # which moves the project afterwards
+CODE_HOST = "{{ cookiecutter.code_host }}"
+# The files that are of use only where the code lives there.
+FILES_OF = {
+    "github": [".github/dependabot.yml", ".github/workflows/ci.yml", ".github/workflows/template.yml"],
+    "gitlab": [".gitlab-ci.yml"],
+}
+
+
+def remove_files_of_others(project, code_host):
+    """Remove from `project` what FILES_OF another host, and the folders that this leaves empty."""
+    for path in [os.path.join(project, name) for host in FILES_OF if host != code_host for name in FILES_OF[host]]:
+        os.unlink(path)
+        with contextlib.suppress(OSError):
+            os.removedirs(os.path.dirname(path))
 
 
 def write_key(project):
@@ -54,6 +69,7 @@ def problem_with_git(project):
 if __name__ == "__main__":
     project = os.getcwd()
     parent, name = os.path.split(project)
+    remove_files_of_others(project, CODE_HOST)
     try:
         written = write_key(project)
     except OSError as error:

@@ -57,7 +57,9 @@ def test_its_own_tests_pass_with_warnings_as_errors(project: Project, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "command", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]], ids=["ruff", "format", "mypy"]
+    "command",
+    [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["mypy", "--strict", "src/flask_secure"]],
+    ids=["ruff", "format", "mypy", "library"],
 )
 def test_its_own_linters_pass(project: Project, command: list[str]) -> None:
     project.run(*command)
