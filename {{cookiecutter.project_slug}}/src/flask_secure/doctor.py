@@ -76,12 +76,12 @@ def in_git(root: Path, known: list[bytes]) -> Iterator[Problem]:
         command, pipe = ["git", "-C", str(root), *arguments], subprocess.PIPE
         return subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)  # noqa: S603
 
-    status, names = 0, set()
+    status, names = 0, {""}
     for option in ("--cached", "--untracked"):  # which leaves out what is tracked but ignored
         with git("grep", option, "--files-with-matches", "--null", "--text", "-F", "-f", "-") as search:
             output, _ = search.communicate(b"\n".join(known))  # not arguments, which other users can see
-        status, names = max(status, search.returncode), names | {*os.fsdecode(output).split("\0")} - {""}
-    for name in sorted(names):
+        status, names = max(status, search.returncode), names | {*os.fsdecode(output).split("\0")}
+    for name in sorted(names - {""}):
         fix = f"git rm --cached --ignore-unmatch -- {quoted(name)}; echo {quoted(f'/{name}')} >> .gitignore"
         yield Problem("git-not-ignored", f"{quoted(name)} holds a key, and git does not ignore it", fix)
     pattern, longest = re.compile(b"|".join(map(re.escape, known))), max(map(len, known))
