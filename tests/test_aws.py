@@ -26,15 +26,15 @@ class Machine:
 
     def __init__(self, path: Path, project: Project, endpoint: str) -> None:
         self.path, self.folder, self.commands = path, path / "keys", path / "commands"
+        moto = f"--endpoint-url={endpoint}"  # the CLI of Debian 12 does not know AWS_ENDPOINT_URL
         recorder = path / "bin" / "aws"  # what other users of the machine can see
         recorder.parent.mkdir()
-        recorder.write_text(f'#!/bin/sh\necho "$@" >> {self.commands}\nexec {need("aws", "awscli")} "$@"\n')
+        recorder.write_text(f'#!/bin/sh\necho "$@" >> {self.commands}\nexec {need("aws", "awscli")} {moto} "$@"\n')
         recorder.chmod(0o700)
         self.environ = clean_environ(
             PATH=os.pathsep.join([str(recorder.parent), str(project.program("flask").parent), os.environ["PATH"]]),
             SECRET_ID="service/signing-key",
             CREDENTIALS_DIRECTORY=str(self.folder),
-            AWS_ENDPOINT_URL=endpoint,
             AWS_ACCESS_KEY_ID="testing",
             AWS_SECRET_ACCESS_KEY="testing",
             AWS_DEFAULT_REGION="eu-central-1",

@@ -6,7 +6,6 @@ import re
 import secrets
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -126,8 +125,7 @@ def test_flasks_own_tests_of_sessions(tmp_path: Path) -> None:
     fetched = subprocess.run(download, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     if fetched.returncode:
         skip_or_fail(f"The sdist of {wanted} can't be fetched: {fetched.stderr[-200:]}")
-    with tarfile.open(next(tmp_path.glob("flask-*.tar.gz"))) as sdist:
-        sdist.extractall(tmp_path, filter="data")
+    run("tar", "-xzf", next(tmp_path.glob("flask-*.tar.gz")), cwd=tmp_path)
     folder = next(path.parent for path in tmp_path.glob("flask-*/tests"))
     (tmp_path / "replaced.py").write_text(PLUGIN)
     paths = [str(path) for path in sorted(folder.glob("tests/test_*.py")) if "session" in path.read_text()]
