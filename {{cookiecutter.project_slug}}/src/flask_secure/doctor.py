@@ -12,7 +12,7 @@ from pathlib import Path
 from flask import Config
 
 from . import keys, settings, web
-from .files import KEY_VARIABLES, development_variables, foreign_dotenv, key_files
+from .files import foreign_dotenv, key_files
 from .problems import Problem, StartupError, command, project_root, quoted
 
 POLICY = "CONTENT_SECURITY_POLICY"
@@ -50,9 +50,9 @@ def weak(config: Config) -> Iterator[Problem]:
 
 def files(config: Config) -> Iterator[Problem]:
     """Problems of the files that hold keys: who can read them, and whether git has them."""
-    root, values = project_root(config.root_path), development_variables(project_root(config.root_path))
+    root = project_root(config.root_path)
     paths = [root / ".env", *(path for path in config[settings.SOURCES]["files"] if path.parent.name == "instance")]
-    found: list[object] = [each for name in KEY_VARIABLES for each in settings.entries(values.get(name))]
+    found: list[object] = [*keys.development_keys(root)]
     others = dict.fromkeys(paths, 0o077)
     with suppress(StartupError):  # a platform may mount files for a group, and such that can't be changed
         others |= dict.fromkeys((path for path in key_files().values() if os.access(path.parent, os.W_OK)), 0o007)

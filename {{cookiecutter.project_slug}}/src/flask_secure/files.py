@@ -33,12 +33,6 @@ def read_dotenv(path: Path) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def development_variables(root: Path) -> dict[str, str]:
-    """What a developer's `root`/.env says. Outside a project, a production host may keep its variables there."""
-    values = read_dotenv(root / ".env")
-    return values if (root / "pyproject.toml").is_file() or values.get("APP_ENV") == "development" else {}
-
-
 def foreign_dotenv(root: Path) -> Problem | None:
     """What to do about a `.env` of another folder, which the `flask` command reads from here."""
     folders = (Path.cwd(), *Path.cwd().parents)

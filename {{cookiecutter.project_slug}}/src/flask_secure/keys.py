@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from flask import Config, Flask
 
 from . import settings
-from .files import KEY_VARIABLES, development_variables, key_files, read_dotenv, read_secret
+from .files import KEY_VARIABLES, key_files, read_dotenv, read_secret
 from .problems import Problem, StartupError, command, project_root, quoted
 from .redaction import SecretBytes, SecretText, hide
 from .strength import weakness
@@ -157,8 +157,7 @@ def problems_of(ring: KeyRing, config: Config) -> Iterator[Problem]:
     else:  # Flask extends a list by it, so that every character of a text becomes a key
         fix = settings.fix(config, "SECRET_KEY_FALLBACKS", None)
         yield Problem("fallbacks-type", f"SECRET_KEY_FALLBACKS in {ring.source} is not a list of keys", fix)
-    own = development_variables(project_root(config.root_path)) if config["APP_ENV"] == "production" else {}
-    known = [each for name in KEY_VARIABLES for each in settings.entries(own.get(name))]
+    known = development_keys(project_root(config.root_path)) if config["APP_ENV"] == "production" else []
     for position, (variable, key) in enumerate(roles):
         problem = weakness(key)
         if not problem and (key.decode(errors="replace") if isinstance(key, bytes) else key) in known:
@@ -170,6 +169,13 @@ def problems_of(ring: KeyRing, config: Config) -> Iterator[Problem]:
             fixes = {ENV_FILE: command("key revoke"), ENVIRONMENT: unset}
             fix = fixes.get(ring.source, f"{command('key generate')}  # for {variable} in {ring.source}")
             yield Problem(problem[0], f"{variable} in {ring.source} {problem[1]}", fix)
+
+
+def development_keys(root: Path) -> list[str]:
+    """The keys in a developer's `root`/.env. Outside a project, a production host may keep its variables there."""
+    values = read_dotenv(root / ".env")
+    is_own = (root / "pyproject.toml").is_file() or values.get("APP_ENV") == "development"
+    return [each for name in KEY_VARIABLES for each in settings.entries(values.get(name))] if is_own else []
 
 
 def missing(config: Config) -> Problem:
