@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cookiecutter.main import cookiecutter
@@ -27,6 +28,7 @@ SLUG = "my_flask_service"
 # Importing the raw package and hooks must not leave files in the template.
 sys.dont_write_bytecode = True
 
+CACHES = {".git", "__pycache__", ".ruff_cache", ".mypy_cache", ".pytest_cache"}
 SETTINGS = ("APP_ENV", "SECRET_KEY", "TRUSTED_", "FLASK_", "GIT_", "VIRTUAL_ENV", "UV_PROJECT", "DOTENV_VARIABLES")
 
 
@@ -100,6 +102,12 @@ def copy_template(place: Path) -> None:
     shutil.copytree(TEMPLATE, place, ignore=skipped, dirs_exist_ok=True)
 
 
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` by its path, but for git's and caches."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and not CACHES.intersection(path.parts))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
 def key_of(project: Path) -> str:
     """The key in a project's .env."""
     lines = (project / ".env").read_text().splitlines()
@@ -159,6 +167,12 @@ def fetch(url: str, **headers: str) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+def policy_of(response: Any) -> dict[str, list[str]]:
+    """The directives of the Content-Security-Policy in a response's headers."""
+    parts = response.headers["Content-Security-Policy"].split("; ")
+    return {part.split()[0]: part.split()[1:] for part in parts}
 
 
 @contextmanager

@@ -26,11 +26,11 @@ from support import (
     clean_environ,
     commit_all,
     copy_template,
+    files,
     key_of,
     run,
     skip_or_fail,
 )
-from test_generation import files
 
 HOSTS = {
     "github": {".github/dependabot.yml", ".github/workflows/ci.yml", ".github/workflows/template.yml"},

@@ -8,10 +8,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
@@ -29,19 +29,6 @@ HOSTILE = """it's "$(touch RAN)" `touch RAN`;touch RAN &&\x1b[31m|>RAN"""
 Problems = list[dict[str, str]]
 
 
-@contextmanager
-def environment(variables: dict[str, str]) -> Iterator[None]:
-    """The variables of this process while the block runs."""
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 class Service:
     """A generated service, examined in this process; its package is found but never imported."""
 
@@ -50,8 +37,7 @@ class Service:
 
     def invoke(self, *arguments: str, code: int | None = None, **variables: str) -> str:
         """The output of `python -m flask_secure` with `variables`. No key is in it."""
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
-        with environment({**environ, **variables}):
+        with patch.dict(os.environ, clean_environ(**variables), clear=True):
             result = CliRunner().invoke(main, ["--app", SLUG, *arguments])
         assert isinstance(result.exception, SystemExit | None), result.exception
         assert code is None or result.exit_code == code, result.output
@@ -184,7 +170,6 @@ def policy(name: str, *sources: str) -> str:
     return f"CONTENT_SECURITY_POLICY = {{{name!r}: {list(sources) or None!r}}}\n"
 
 
-FILE = {"SECRET_KEY": None, "SECRET_KEY_FILE": "../secret_key"}
 WRONG = [
     Wrong("key-missing", {"SECRET_KEY": None}),
     Wrong("key-missing", do=env_file("APP_ENV=development\n"), development=True),

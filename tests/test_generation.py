@@ -29,6 +29,7 @@ from support import (
     clean_environ,
     commit_all,
     copy_template,
+    files,
     key_of,
     run,
 )
@@ -43,13 +44,6 @@ src/SLUG/static/favicon.svg src/SLUG/static/style.css
 src/SLUG/templates/base.html src/SLUG/templates/error.html src/SLUG/templates/index.html
 tests/conftest.py tests/test_pages.py tests/test_service.py
 """
-CACHES = {".git", "__pycache__", ".ruff_cache", ".mypy_cache", ".pytest_cache"}
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """Every file below `folder` by its path, but for git's and caches."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and not CACHES.intersection(path.parts))
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def expected() -> set[str]:

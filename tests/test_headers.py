@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from flask import Flask, Response, redirect, render_template_string, request, session, stream_template_string, url_for
@@ -13,7 +14,7 @@ from flask.testing import FlaskClient
 from flask.views import MethodView
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support import clean_environ
+from support import clean_environ, policy_of
 from werkzeug.test import TestResponse, create_environ
 
 import flask_secure
@@ -35,17 +36,13 @@ INLINE = "<script nonce='{{ csp_nonce() }}'></script><style nonce='{{ csp_nonce(
 @pytest.fixture(autouse=True)
 def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """A project's root without files, in a process whose variables say nothing but what production can't be without."""
-    before = dict(os.environ)
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "src/shop/static").mkdir(parents=True)
     (tmp_path / "src/shop/static/style.css").write_text("body {}")
     monkeypatch.chdir(tmp_path)
     variables = clean_environ(SECRET_KEY=secrets.token_hex(32), TRUSTED_HOSTS="localhost")
-    os.environ.clear()
-    os.environ.update(variables)
-    yield tmp_path
-    os.environ.clear()  # in development the library itself sets variables
-    os.environ.update(before)
+    with patch.dict(os.environ, variables, clear=True):  # in development the library itself sets variables
+        yield tmp_path
 
 
 class Hook(MethodView):
@@ -109,11 +106,6 @@ def client() -> FlaskClient:
 def get(client: FlaskClient, path: str, **options: Any) -> TestResponse:
     """The response over https."""
     return client.get(path, **{"base_url": "https://localhost", **options})
-
-
-def policy_of(response: TestResponse) -> dict[str, list[str]]:
-    parts = response.headers["Content-Security-Policy"].split("; ")
-    return {part.split()[0]: part.split()[1:] for part in parts}
 
 
 def rejected(**variables: str) -> dict[str, flask_secure.Problem]:

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPMessage
 from importlib import import_module
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from attacks import FORM, MULTIPART, attacks, post, request
 from flask import Flask, abort, flash, render_template_string
 from flask import request as asked
 from flask.testing import FlaskClient
-from support import SLUG, Project, bake, clean_environ, free_port, production, serve
+from support import SLUG, Project, bake, clean_environ, free_port, policy_of, production, serve
 from werkzeug.wrappers import Response as AnyResponse
 
 FORGED = "eyJ2aXNpdHMiOjk5fQ.aSABCD.{}"
@@ -35,35 +36,30 @@ FORGED = "eyJ2aXNpdHMiOjk5fQ.aSABCD.{}"
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """A baked service in the testing environment, which answers exceptions as production does."""
-    before = dict(os.environ)
     project = bake(tmp_path_factory.mktemp("baked"), project_name="Ann & <Bob>'s", project_slug="in_process")
     sys.path.insert(0, str(project / "src"))
     try:
         package = import_module("in_process")
-        variables = clean_environ()
-        os.environ.clear()
-        os.environ.update(variables)
-        app: Flask = package.create_app("testing")
-        app.config["PROPAGATE_EXCEPTIONS"] = False
-        own = AnyResponse("own", 418, {"Content-Type": "text/plain"})
-        views = {
-            "crash": lambda: str(1 // 0),
-            "said": lambda: abort(404, "No such <invoice>."),
-            "wait": lambda: abort(429, retry_after=9),
-            "own": lambda: abort(own),
-            "field": lambda: asked.form["missing"],
-            "flash": lambda: (flash("Saved <it>"), render_template_string(BLOCKS))[1],
-        }
-        for name, view in views.items():
-            app.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
-        app.add_url_rule("/abort/<int:code>", "abort", abort)
-        yield app
+        with patch.dict(os.environ, clean_environ(), clear=True):
+            app: Flask = package.create_app("testing")
+            app.config["PROPAGATE_EXCEPTIONS"] = False
+            own = AnyResponse("own", 418, {"Content-Type": "text/plain"})
+            views = {
+                "crash": lambda: str(1 // 0),
+                "said": lambda: abort(404, "No such <invoice>."),
+                "wait": lambda: abort(429, retry_after=9),
+                "own": lambda: abort(own),
+                "field": lambda: asked.form["missing"],
+                "flash": lambda: (flash("Saved <it>"), render_template_string(BLOCKS))[1],
+            }
+            for name, view in views.items():
+                app.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
+            app.add_url_rule("/abort/<int:code>", "abort", abort)
+            yield app
     finally:
         sys.path.remove(str(project / "src"))
         for name in [name for name in sys.modules if name.partition(".")[0] == "in_process"]:
             del sys.modules[name]
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @pytest.fixture
@@ -351,11 +347,6 @@ def test_a_body_that_is_too_large_or_slow_is_no_request_either(server: Server) -
 
 
 # What others ask of the headers
-
-
-def policy_of(response: Answer) -> dict[str, list[str]]:
-    parts = response.headers["Content-Security-Policy"].split("; ")
-    return {part.split()[0]: part.split()[1:] for part in parts}
 
 
 # The list of OWASP's Secure Headers Project: each header with its recommended value, or with why ours differs.
