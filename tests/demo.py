@@ -42,8 +42,8 @@ def main() -> None:
         if server.poll() is None:
             print(
                 f"\nThe service is at {address} (Ctrl-C ends it). Look at: the number of your visits, which its key"
-                f"\nsigns; the toolbar at the right, where Security shows what the doctor finds, the key as a"
-                f"\nfingerprint and this answer's headers; the page in another browser, with a session of its own."
+                f"\nsigns; the toolbar at the right, where Security shows what the doctor finds and the key's"
+                f"\nfingerprint; the page in another browser, with a session of its own."
                 f"\nIts files are in {project}.",
                 flush=True,
             )
