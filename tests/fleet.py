@@ -7,7 +7,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -150,15 +150,3 @@ class Fleet:
             raise RuntimeError(done.stderr)
         kept = {name: value for name, value in self.env.items() if not name.startswith("SECRET_KEY")}
         return kept | dict(line.split("=", 1) for line in done.stdout.splitlines())
-
-
-def wait_for(step: Callable[[], dict[str, str]], seconds: float) -> dict[str, str]:
-    """The result of `step`, which refuses until its time has come."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return step()
-        except RuntimeError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)

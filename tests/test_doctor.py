@@ -37,8 +37,8 @@ class Service:
 
     def invoke(self, *arguments: str, code: int | None = None, **variables: str) -> str:
         """The output of `python -m flask_secure` with `variables`. No key is in it."""
-        with patch.dict(os.environ, clean_environ(**variables), clear=True):
-            result = CliRunner().invoke(main, ["--app", SLUG, *arguments])
+        with patch.dict(os.environ, clean_environ(FLASK_APP=SLUG, **variables), clear=True):
+            result = CliRunner().invoke(main, arguments)
         assert isinstance(result.exception, SystemExit | None), result.exception
         assert code is None or result.exit_code == code, result.output
         for key in (GOOD, OLD, self.key):
@@ -136,6 +136,11 @@ def secret_file(text: str) -> Callable[[Service], object]:
     return lambda service: service.write("../secret_key", text)
 
 
+def readable_token(service: Service) -> None:
+    service.write("../token", OLD)
+    (service.path / "../token").chmod(0o644)
+
+
 def remove(name: str) -> Callable[[Service], object]:
     return lambda service: (service.path / name).unlink()
 
@@ -170,6 +175,11 @@ def policy(name: str, *sources: str) -> str:
     return f"CONTENT_SECURITY_POLICY = {{{name!r}: {list(sources) or None!r}}}\n"
 
 
+def half_promoted(service: Service) -> None:
+    service.write("../secret_key", OLD)
+    service.write("../secret_key_next", OLD)
+
+
 WRONG = [
     Wrong("key-missing", {"SECRET_KEY": None}),
     Wrong("key-missing", do=env_file("APP_ENV=development\n"), development=True),
@@ -187,6 +197,8 @@ WRONG = [
     Wrong("key-repeated", {"SECRET_KEY_FALLBACKS": f"{OLD},{OLD}"}),
     Wrong("key-prefixed", {"FLASK_SECRET_KEY": GOOD}),
     Wrong("key-prefixed", {"FLASK_SECRET_KEY__X": "1"}),
+    Wrong("key-prefixed", {"FLASK_SECRET_KEY_FILE": "nowhere"}),
+    Wrong("key-repeated", {"SECRET_KEY": None, "SECRET_KEY_FILE": "../secret_key"}, do=half_promoted),
     Wrong("key-twice", {"SECRET_KEY_FILE": "../secret_key"}, do=secret_file(OLD)),
     Wrong("key-development", do=env_file(f"SECRET_KEY={GOOD}\n")),
     Wrong("file-name", {"SECRET_KEY": None, "SECRET_KEY_FILE": ""}, leaves="key-missing"),
@@ -209,8 +221,13 @@ WRONG = [
     Wrong("setting-type", {"FLASK_MAX_CONTENT_LENGTH": "2M"}),
     Wrong("setting-type", {"FLASK_MAX_CONTENT_LENGTH__X": "1"}),
     Wrong("setting-type", {"FLASK_PERMANENT_SESSION_LIFETIME": "soon"}),
-    Wrong("setting-type", {"FLASK_PERMANENT_SESSION_LIFETIME": "0"}),
+    Wrong("session-lifetime", {"FLASK_PERMANENT_SESSION_LIFETIME": "0"}),
     Wrong("setting-type", instance="SECURITY_HEADERS = 5\n"),
+    Wrong("setting-twice", {"FLASK_API_TOKEN": "a", "FLASK_API_TOKEN_FILE": "../secret_key"}, do=secret_file("b")),
+    Wrong("setting-twice", {"TRUSTED_HOSTS_FILE": "../secret_key"}, do=secret_file("localhost")),
+    Wrong("file-unreadable", {"FLASK_API_TOKEN_FILE": "nowhere"}, fixable=False),
+    Wrong("file-mode", {"FLASK_API_TOKEN_FILE": "../token"}, do=lambda service: readable_token(service)),
+    Wrong("git-not-ignored", {"FLASK_API_TOKEN_FILE": "token.txt"}, do=lambda service: service.write("token.txt", OLD)),
     Wrong("propagate", {"FLASK_PROPAGATE_EXCEPTIONS": "true"}),
     Wrong("hosts-missing", {"TRUSTED_HOSTS": None}),
     Wrong("hosts-missing", {"TRUSTED_HOSTS": " "}),
@@ -296,7 +313,7 @@ def test_every_id_has_a_case_here() -> None:
     ids |= set(
         re.findall(r""""((?:key|csp|header|cookie|limit|hosts|csrf|hsts|proxies|server)-[a-z-]+)"[,:]""", sources)
     )
-    others = {"env-locked", "env-foreign", "toolbar-missing"}  # of `flask run`, of `flask key`, below
+    others = {"env-foreign", "toolbar-missing", "file-unwritable"}  # of `flask run`, of `flask key`, below
     assert len(ids) > 40
     assert ids - {wrong.id for wrong in WRONG} == others
 

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -109,6 +110,11 @@ class Home:
         lines = result.stdout.splitlines()
         assert all(re.fullmatch(r"[A-Z_]+=\S+", line) for line in lines), len(lines)
         return dict(line.split("=", 1) for line in lines)
+
+    def rotate(self) -> None:
+        """What a single instance can do at once."""
+        self.key("stage")
+        self.key("promote")
 
     def at_once(self, *arguments: str, count: int = 3) -> list[tuple[int, str]]:
         """The exit status and the output of each of `count` commands that run at the same time."""
@@ -501,41 +507,19 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def test_a_key_is_as_old_as_its_file_unless_it_is_said(home: Home) -> None:
+def test_a_key_is_as_old_as_its_file(home: Home) -> None:
     now = datetime.now(UTC)
     home.env.write_text(f"APP_ENV=development\nSECRET_KEY={KEYS[0]}\nSECRET_KEY_FALLBACKS={KEYS[1]}\n")
     shown = show(home)
     assert abs(moment(shown["since"]) - now) < timedelta(minutes=1)
     assert moment(shown["retire_after"]) - moment(shown["since"]) == timedelta(days=31)
-    home.env.write_text(home.env.read_text() + "SECRET_KEY_SINCE=2026-01-01\n")
-    assert moment(show(home)["since"]) == datetime(2026, 1, 1, tzinfo=UTC)
-
     (home.path / "secret_key").write_text(KEYS[2])
     os.environ |= {"APP_ENV": "production", "CREDENTIALS_DIRECTORY": str(home.path)}
     assert abs(moment(show(home)["since"]) - now) < timedelta(minutes=1)
-    os.environ["SECRET_KEY_SINCE"] = "2026-01-02T03:04:05+02:00"
-    assert moment(show(home)["since"]) == datetime(2026, 1, 2, 1, 4, 5, tzinfo=UTC)
-    del os.environ["SECRET_KEY_SINCE"], os.environ["CREDENTIALS_DIRECTORY"]
+    del os.environ["CREDENTIALS_DIRECTORY"]
     os.environ |= {"SECRET_KEY": KEYS[3], "SECRET_KEY_FALLBACKS": KEYS[4]}
     assert show(home)["since"] is None
     assert "key retire --force" in home.key("retire", code=1).stderr
-
-
-@given(st.text(max_size=12) | st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(datetime.isoformat))
-@example("9999-12-31")
-@example("0001-01-01T00:00:00+14:00")
-@example("yesterday")
-@example("")
-@in_one_home
-def test_any_date_is_understood_or_treated_as_unknown(home: Home, since: str) -> None:
-    if "\0" in since or any("\ud800" <= each <= "\udfff" for each in since):
-        return  # a variable can't hold it
-    os.environ |= {"APP_ENV": "production", "SECRET_KEY": KEYS[0], "SECRET_KEY_FALLBACKS": KEYS[1]}
-    os.environ["SECRET_KEY_SINCE"] = since
-    for command in ("show", "retire"):
-        result = CliRunner().invoke(cli.key, [command])
-        assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
-    home.app()
 
 
 # .env as people write it
@@ -591,7 +575,7 @@ def test_changing_a_key_leaves_every_other_line(
     home.key("revoke", "--yes")
     lines = home.env.read_text("utf-8-sig").splitlines()
     changed = [line for line in lines if line.startswith("SECRET_KEY")]
-    assert [line.partition("=")[0] for line in changed] == ["SECRET_KEY", "SECRET_KEY_SINCE"]
+    assert [line.partition("=")[0] for line in changed] == ["SECRET_KEY"]
     # python-dotenv takes empty lines for a part of the line that follows.
     assert [line for line in lines if line and line not in changed] == [line for line in (*before, *after) if line]
 
@@ -762,21 +746,21 @@ def test_a_rotation_on_env(development: Home) -> None:
     assert "key retire --force" in home.key("retire", code=1).stderr
     assert home.in_use(None) == (second, [first])
 
-    text = home.env.read_text()
-    home.env.write_text(text.replace("SECRET_KEY_SINCE=20", "SECRET_KEY_SINCE=19"))
-    home.key("retire")
+    with patch.dict(os.environ, FLASK_PERMANENT_SESSION_LIFETIME="1"):
+        time.sleep(2.1)  # the time of a file counts in whole seconds
+        home.key("retire")
     assert home.in_use(None) == (second, [])
     assert "no older key" in home.key("retire", code=1).stderr
 
-    home.key("rotate")
+    home.rotate()
     third = home.values()["SECRET_KEY"]
     assert home.in_use(None) == (third, [second])
-    home.key("rotate")
+    home.rotate()
     assert home.in_use(None)[1] == [second, third]
     home.key("retire", "--force")
     assert home.in_use(None)[1] == []
 
-    home.key("rotate")
+    home.rotate()
     before = home.env.read_bytes()
     for answer in ("", "n\n"):
         assert "logged out" in home.key("revoke", code=1, text=answer).stderr
@@ -791,7 +775,7 @@ def test_a_rotation_on_env(development: Home) -> None:
 
 
 def test_show_tells_roles_by_fingerprints(development: Home) -> None:
-    development.key("rotate")
+    development.rotate()
     development.key("stage")
     values = development.values()
     shown = show(development)
@@ -818,13 +802,13 @@ def test_a_key_that_a_list_or_a_line_cannot_hold_is_not_rotated(home: Home, char
     home.env.write_text(f"APP_ENV=development\nSECRET_KEY={quote}{key}{quote}\n")
     assert home.in_use(None) == (key, [])
     before = home.env.read_bytes()
-    assert "[key-characters]" in home.key("rotate", code=1).stderr
+    assert "[key-characters]" in home.key("stage", code=1).stderr
     assert home.env.read_bytes() == before
     home.key("revoke", "--yes")
     home.app(None)
 
 
-@pytest.mark.parametrize("step", [("rotate",), ("promote",), ("revoke", "--yes")], ids=lambda step: step[0])
+@pytest.mark.parametrize("step", [("stage",), ("promote",), ("revoke", "--yes")], ids=lambda step: step[0])
 def test_a_full_disk_leaves_env_as_it_was(development: Home, step: tuple[str, ...]) -> None:
     """Wherever the writing stops. Files can't grow over a limit, which is an OSError, as a full disk is."""
     home = development
@@ -842,7 +826,7 @@ def test_a_full_disk_leaves_env_as_it_was(development: Home, step: tuple[str, ..
         assert home.others() == {"pyproject.toml"}, limit
         if result.exit_code == 0:
             break
-        assert "[env-file]" in result.stderr
+        assert "[file-unwritable]" in result.stderr
         assert len(result.stderr.splitlines()) == 1
         assert home.env.read_bytes() == before, limit
         failed += 1
@@ -858,7 +842,7 @@ def test_a_full_disk_leaves_no_env_without_a_key(home: Home) -> None:
         result = CliRunner().invoke(cli.key, ["init"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "[env-file]" in result.stderr
+    assert "[file-unwritable]" in result.stderr
     assert home.others() == {"pyproject.toml"}
     home.key("init")
     home.app(None)
@@ -870,7 +854,7 @@ def test_a_read_only_folder_is_one_line(home: Home, existing: bool) -> None:
         home.key("init")
     before = home.values()
     obeying = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []  # root obeys no mode
-    command = [*obeying, sys.executable, "-m", "flask_secure", "key", "rotate" if existing else "init"]
+    command = [*obeying, sys.executable, "-m", "flask_secure", "key", "stage" if existing else "init"]
     environ = clean_environ(PYTHONPATH=str(LIBRARY.parent), PYTHONDONTWRITEBYTECODE="1")
     home.path.chmod(0o500)
     try:
@@ -878,7 +862,7 @@ def test_a_read_only_folder_is_one_line(home: Home, existing: bool) -> None:
     finally:
         home.path.chmod(0o700)
     (line,) = output.splitlines()
-    assert "[env-file]" in line
+    assert "[file-unwritable]" in line
     assert str(home.env) in line
     assert home.values() == before
 
@@ -886,20 +870,14 @@ def test_a_read_only_folder_is_one_line(home: Home, existing: bool) -> None:
 # Several commands at once
 
 
-def test_two_rotations_at_once_lose_no_key(development: Home) -> None:
+def test_of_two_commands_at_once_the_second_sees_what_the_first_has_done(development: Home) -> None:
     first = development.values()["SECRET_KEY"]
-    results = development.at_once("rotate", count=4)
-    done = [output for code, output in results if code == 0]
-    assert done
-    assert all("[env-locked]" in output for code, output in results if code)
-    values = development.values()
-    fallbacks = values["SECRET_KEY_FALLBACKS"].split(",")
-    assert fallbacks[0] == first
-    # Each built on the one before it.
-    assert len({*fallbacks, values["SECRET_KEY"]}) == len(done) + 1
-    assert not [key for key in (*fallbacks, values["SECRET_KEY"]) for _, output in results if key in output]
+    codes = sorted(code for code, _ in development.at_once("stage", count=4))
+    assert codes == [0, 1, 1, 1]  # "A key is staged already"
+    staged = development.values()["SECRET_KEY_NEXT"]
+    assert sorted(code for code, _ in development.at_once("promote", count=4)) == [0, 1, 1, 1]
+    assert development.in_use(None) == (staged, [first])
     assert development.others() == {"pyproject.toml"}
-    development.app(None)
 
 
 @pytest.mark.parametrize("empty", [True, False], ids=["empty key", "no file"])
@@ -910,23 +888,8 @@ def test_two_inits_at_once_report_one_new_key(home: Home, empty: bool) -> None:
     new = [output for _, output in results if "new key" in output]
     assert len(new) == 1
     assert keys.fingerprint(home.values()["SECRET_KEY"]) in new[0]
-    assert all("as it is" in output or "[env-locked]" in output for _, output in results if output != new[0])
+    assert all("as it is" in output for _, output in results if output != new[0])
     assert home.env.read_text().count("SECRET_KEY=") == 1
-
-
-@pytest.mark.parametrize("command", [("init",), ("rotate",), ("revoke", "--yes")], ids=lambda command: command[0])
-def test_a_command_changes_nothing_while_another_one_does(development: Home, command: tuple[str, ...]) -> None:
-    before = development.env.read_bytes()
-    lock = development.path / ".env.lock"
-    lock.touch()
-    message = development.key(*command, code=1).stderr
-    assert "[env-locked]" in message
-    assert f"rm {lock}" in message
-    assert lock.exists()
-    assert development.env.read_bytes() == before
-    development.key("show")
-    lock.unlink()
-    development.key("rotate")
 
 
 # The commands, where the keys come from elsewhere
@@ -936,7 +899,7 @@ def test_with_variables_the_commands_print_and_change_nothing(development: Home)
     home, before = development, development.env.read_bytes()
 
     def deploy(values: dict[str, str]) -> None:
-        for name in (*ROLES, "SECRET_KEY_SINCE"):
+        for name in ROLES:
             os.environ.pop(name, None)
         os.environ.update(values)
 
@@ -946,17 +909,15 @@ def test_with_variables_the_commands_print_and_change_nothing(development: Home)
     assert staged["SECRET_KEY"] == KEYS[0]
     deploy(staged)
     promoted = home.printed("promote")
-    assert promoted.keys() == {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "SECRET_KEY_SINCE"}
+    assert promoted.keys() == {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}
     assert (promoted["SECRET_KEY"], promoted["SECRET_KEY_FALLBACKS"]) == (staged["SECRET_KEY_NEXT"], KEYS[0])
     assert "remove SECRET_KEY_NEXT" in home.key("promote").stderr
     deploy(promoted)
     assert home.in_use() == (staged["SECRET_KEY_NEXT"], [KEYS[0]])
     assert home.key("retire", code=1).stdout == ""
-    os.environ["SECRET_KEY_SINCE"] = "2026-01-01"
-    retired = home.printed("retire")
-    assert retired.keys() == {"SECRET_KEY", "SECRET_KEY_SINCE"}
+    assert home.printed("retire", "--force").keys() == {"SECRET_KEY"}
     for revoked in (home.printed("revoke", "--yes"), home.printed("revoke", text="y\n")):
-        assert revoked.keys() == {"SECRET_KEY", "SECRET_KEY_SINCE"}
+        assert revoked.keys() == {"SECRET_KEY"}
         assert revoked["SECRET_KEY"] not in (KEYS[0], promoted["SECRET_KEY"])
     deploy(revoked)
     home.app()
@@ -964,7 +925,7 @@ def test_with_variables_the_commands_print_and_change_nothing(development: Home)
     assert home.others() == {"pyproject.toml"}
 
 
-def test_with_secret_files_or_a_configuration_the_commands_print_variables(development: Home) -> None:
+def test_with_a_configuration_the_commands_print_variables(development: Home) -> None:
     home = development
     os.environ["APP_ENV"] = "production"
     home.instance.parent.mkdir()
@@ -974,11 +935,169 @@ def test_with_secret_files_or_a_configuration_the_commands_print_variables(devel
     assert "instance/config.py" in home.key("stage").stderr
     home.instance.write_text(f"SECRET_KEY = {os.urandom(24)!r}\n")
     assert "[key-characters]" in home.key("stage", code=1).stderr
-    assert home.printed("revoke", "--yes").keys() == {"SECRET_KEY", "SECRET_KEY_SINCE"}
-    (home.path / "secret_key").write_text(KEYS[2])
-    os.environ["CREDENTIALS_DIRECTORY"] = str(home.path)
-    assert home.printed("rotate")["SECRET_KEY_FALLBACKS"] == KEYS[2]
-    assert (home.path / "secret_key").read_text() == KEYS[2]
+    assert home.printed("revoke", "--yes").keys() == {"SECRET_KEY"}
+
+
+# The commands, on key files
+
+
+class KeyFiles:
+    """A folder of key files that can be written, as an administrator has it."""
+
+    def __init__(self, home: Home) -> None:
+        self.home, self.path = home, home.path / "keys"
+        self.path.mkdir(0o700)
+        (self.path / "secret_key").write_text(f"{KEYS[0]}\n")
+        (self.path / "secret_key").chmod(0o640)
+        os.environ |= {"APP_ENV": "production", "CREDENTIALS_DIRECTORY": str(self.path)}
+
+    def texts(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in self.path.iterdir()}
+
+    def key(self, *arguments: str, code: int = 0) -> Result:
+        """Run `flask key ARGUMENTS`, which prints no key that was or is in a file."""
+        before = self.texts()
+        result = self.home.key(*arguments, code=code)
+        shown = re.findall("[0-9a-f]{64}", "".join([*before.values(), *self.texts().values()]))
+        assert not [key for key in shown if key in result.output]
+        return result
+
+    def in_use(self) -> list[str]:
+        """The key that signs, then the others."""
+        current, others = self.home.in_use()
+        return [current, *others]
+
+
+@pytest.fixture
+def key_files(home: Home) -> KeyFiles:
+    return KeyFiles(home)
+
+
+def test_a_rotation_on_key_files(key_files: KeyFiles) -> None:
+    path, key = key_files.path / "secret_key", key_files.key
+    os.utime(path, (0, 0))
+    said = key("stage")
+    assert str(key_files.path) in said.stdout
+    assert "Restart" in said.stdout
+    assert path.stat().st_mtime == 0  # it has not been written
+    old, following = key_files.in_use()
+    assert old == KEYS[0]
+    assert "key promote" in key("stage", code=1).stderr
+    key("promote")
+    assert key_files.in_use() == [following, KEYS[0]]
+    assert key_files.texts()["secret_key_next"] == ""
+    assert "key retire --force" in key("retire", code=1).stderr
+    key("stage")
+    key("promote")
+    newest = key_files.in_use()
+    assert newest[1:] == [KEYS[0], following]
+    with patch.dict(os.environ, FLASK_PERMANENT_SESSION_LIFETIME="1"):
+        time.sleep(2.1)  # the time of a file counts in whole seconds
+        key("retire")
+    assert key_files.in_use() == newest[:1]
+    key("revoke", "--yes")
+    assert key_files.in_use() not in (newest[:1], [KEYS[0]])
+    assert key_files.texts().keys() == {"secret_key", "secret_key_next", "secret_key_fallbacks"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in key_files.path.iterdir()} == {0o640}
+
+
+def test_key_files_are_written_where_variables_name_them(home: Home) -> None:
+    (home.path / "a").write_text(KEYS[0])
+    (home.path / "b").touch(0o600)
+    os.environ |= {"SECRET_KEY_FILE": str(home.path / "a"), "SECRET_KEY_NEXT_FILE": str(home.path / "b")}
+    os.environ["APP_ENV"] = "production"
+    home.rotate()
+    assert ((home.path / "b").read_text(), (home.path / "a_fallbacks").read_text()) == ("", f"{KEYS[0]}\n")
+    assert home.in_use() == ((home.path / "a").read_text().strip(), [KEYS[0]])
+
+
+def test_key_files_behind_a_link_are_written_there(key_files: KeyFiles) -> None:
+    (key_files.path / "secret_key").rename(key_files.home.path / "elsewhere")
+    (key_files.path / "secret_key").symlink_to("../elsewhere")
+    key_files.key("revoke", "--yes")
+    assert (key_files.path / "secret_key").is_symlink()
+    assert key_files.in_use() == [(key_files.home.path / "elsewhere").read_text().strip()]
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_between_two_writes_of_a_promotion_every_key_verifies(
+    key_files: KeyFiles, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """Stopped after so many files, a promotion leaves what starts; once more ends it."""
+    key_files.key("stage")
+    before, done = key_files.in_use(), []
+
+    def stopping(write: Any) -> Any:
+        def replace(*paths: Path) -> None:
+            if len(done) == writes:
+                raise OSError(28, "No space left on device")
+            done.append(paths)
+            write(*paths)
+
+        return replace
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", stopping(os.replace))
+        patched.setattr(os, "link", stopping(os.link))
+        assert "[file-unwritable]" in key_files.key("promote", code=1).stderr
+    assert len(done) == writes
+    assert set(key_files.in_use()) == set(before)
+    assert len(key_files.in_use()) == len(before)
+    ring, problems = keys.check(key_files.home.app().config)
+    assert ring is not None
+    assert [(each.id, each.level) for each in problems] == [("key-repeated", "warning")] * (writes > 0)
+    assert all(each.fix.endswith("key promote") for each in problems)
+    assert "key promote" in key_files.key("stage", code=1).stderr
+    key_files.key("promote")
+    assert key_files.in_use() == [before[1], before[0]]
+    assert keys.check(key_files.home.app().config)[1] == []
+
+
+@pytest.mark.parametrize("reads", [1, 2])
+def test_a_promotion_between_two_reads_hides_no_key(
+    key_files: KeyFiles, monkeypatch: pytest.MonkeyPatch, reads: int
+) -> None:
+    """An instance that starts has read so many files when the promotion begins and ends."""
+    config, read, done = key_files.home.app().config, keys.read_secret, []
+    key_files.key("stage")
+    before = set(key_files.in_use())
+
+    def interrupted(path: Path, name: str) -> str:
+        text = read(path, name)
+        done.append(name)
+        if len(done) == reads:
+            key_files.key("promote")
+        return text
+
+    monkeypatch.setattr(keys, "read_secret", interrupted)
+    ring = keys.load(config)
+    assert {ring.current, *ring.verifying()} == before
+    assert key_files.texts()["secret_key_next"] == ""
+
+
+def test_a_read_only_copy_of_key_files_names_the_originals(key_files: KeyFiles) -> None:
+    """As in a unit's $CREDENTIALS_DIRECTORY."""
+    obeying = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []  # root obeys no mode
+    environ = {**os.environ, "PYTHONPATH": str(LIBRARY.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    before = key_files.texts()
+    key_files.path.chmod(0o500)
+    try:
+        output = run(
+            *obeying, sys.executable, "-m", "flask_secure", "key", "stage", cwd=key_files.home.path, env=environ, code=1
+        )
+    finally:
+        key_files.path.chmod(0o700)
+    (line,) = output.splitlines()
+    assert str(key_files.path) in line
+    assert "CREDENTIALS_DIRECTORY=FOLDER" in line
+    assert key_files.texts() == before
+
+
+def test_print_is_for_a_pipe_and_changes_nothing(key_files: KeyFiles) -> None:
+    before = key_files.texts()
+    printed = key_files.home.printed("stage", "--print")
+    assert printed.keys() == {"SECRET_KEY", "SECRET_KEY_NEXT"}
+    assert key_files.texts() == before
 
 
 @pytest.mark.parametrize(
@@ -1054,11 +1173,6 @@ class Rotation(RuleBasedStateMachine):
         following, promoted = self.ring.next, self.step(cli.promoted)
         assert promoted == (following is not None)
         assert not promoted or self.ring.current == following
-
-    @rule()
-    def rotate(self) -> None:
-        current, rotated = self.ring.current, self.step(cli.rotated)
-        assert rotated == (self.ring.current != current)
 
     @rule()
     def retire(self) -> None:

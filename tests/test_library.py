@@ -275,7 +275,7 @@ def test_the_commands_work_without_running_the_application(environment: Plain, t
     (plain.path / "was-run").unlink()  # it does leave a trace
 
     plain.library("key", "init")
-    shown = [plain.library("key", "show"), plain.library("--app", "app.py", "key", "show")]
+    shown = [plain.library("key", "show"), plain.library("key", "show", FLASK_APP="app.py")]
     assert json.loads(plain.library("doctor", "--json"))["environment"] == "development"
     assert "MAX_CONTENT_LENGTH" in plain.library("config")
     package = plain.path / "shop"
@@ -290,7 +290,7 @@ def test_the_commands_work_without_running_the_application(environment: Plain, t
 
 
 def test_an_application_that_is_not_there_is_named(plain: Plain) -> None:
-    output = plain.library("--app", "not_there", "key", "show", code=1)
+    output = plain.library("key", "show", code=1, FLASK_APP="not_there")
     assert "not_there" in output
     assert "Traceback" not in output
 
@@ -299,7 +299,7 @@ def test_the_projects_root_is_the_nearest_folder_with_a_pyproject(environment: P
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "pyproject.toml").touch()
     plain = environment.another(tmp_path / "project" / "web", APP)
-    plain.library("--app", str(plain.path / "app.py"), "key", "init")
+    plain.library("key", "init", FLASK_APP=str(plain.path / "app.py"))
     assert len(key_of(tmp_path / "project")) == 64
     assert not (plain.path / ".env").exists()
     shown = plain.run("-c", "from app import app; print(app.config['APP_ENV'], app.config['SECRET_KEY'])")
@@ -375,7 +375,7 @@ def config_in_process(folder: Path, **variables: str) -> str:
     environ = clean_environ(**production(**variables))
     app = str(folder / "app.py")
     with patch.dict(os.environ, environ, clear=True), patch.object(sys, "path", list(sys.path)):
-        result = CliRunner().invoke(main, ["--app", app, "config"], catch_exceptions=False)
+        result = CliRunner().invoke(main, ["config"], catch_exceptions=False, env={"FLASK_APP": app})
     assert result.exit_code == 0
     return result.output
 
@@ -405,6 +405,40 @@ def test_the_password_of_a_url_is_not_shown_up_to_its_last_at_sign(tmp_path: Pat
     shown = re.fullmatch(r"'postgres://reader:(.*)@db\.example\.org/shop\?a=b@c'", line)
     assert shown is not None, line
     assert shown[1] == "[redacted]"
+
+
+# Settings in files
+
+
+def test_a_setting_in_a_file_is_verbatim_and_shows_nowhere(project: Project, fresh: Path, tmp_path: Path) -> None:
+    secret = f" {secrets.token_urlsafe(20)}=\n"
+    (tmp_path / "password").write_text(f"{secret}\n")
+    (tmp_path / "hosts").write_text("localhost\n")
+    service = OwnService(fresh, project)
+    files = {"FLASK_DB_LOGIN_FILE": str(tmp_path / "password"), "TRUSTED_HOSTS_FILE": str(tmp_path / "hosts")}
+    table = config_table(service.flask("config", **files))
+    assert table["DB_LOGIN"] == ("FLASK_DB_LOGIN_FILE", "'[redacted]'")
+    assert table["TRUSTED_HOSTS"][0] == "TRUSTED_HOSTS_FILE"
+    assert "DB_LOGIN_FILE" not in table
+    code = (
+        "import logging, os; from flask import current_app; value = current_app.config['DB_LOGIN'];"
+        f"print(value == {secret!r}, repr(value)); logging.error('it is %s', value)\n"
+    )
+    output = run(
+        project.program("flask"),
+        "shell",
+        cwd=fresh,
+        env=clean_environ(PYTHONPATH=str(fresh / "src"), **files),
+        text=code,
+    )
+    assert "True '[redacted]'" in output
+    assert "it is [redacted]" in output
+    output = service.flask("routes", code=1, **files | {"FLASK_DB_LOGIN_FILE": "/nowhere"})
+    assert output.startswith("Error: DB_LOGIN: /nowhere")
+    assert len(output.splitlines()) == 1
+    output = service.flask("routes", code=1, **files, FLASK_DB_LOGIN="x")
+    assert "DB_LOGIN is set by FLASK_DB_LOGIN_FILE too" in output
+    service.flask("routes", FLASK_ENV_FILE=str(fresh / ".flaskenv"))  # it is Flask's own
 
 
 # An owner's changes

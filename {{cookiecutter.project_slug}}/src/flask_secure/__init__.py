@@ -22,9 +22,10 @@ def init_app(app: Flask, env: str | None = None) -> None:
     neither says, it is production. Raises StartupError with every problem, each with the command that fixes it.
     """
     settings.load(app, env)
-    if problems := [*keys.check(app.config), *(list(settings.check(app.config)) or web.check(app.config))]:
+    ring, problems = keys.check(app.config)
+    problems += list(settings.check(app.config)) or web.check(app.config)
+    if ring is None or any(problem.level == "error" for problem in problems):
         raise StartupError(*problems)
-    ring = keys.load(app.config)
     if app.config["APP_ENV"] == "development":
         from . import toolbar  # its extension is a development dependency
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from flask.cli import ScriptInfo
 
 from . import doctor as examination
 from . import keys, settings
-from .files import change_dotenv, foreign_dotenv, locked, read_dotenv
-from .keys import ENV_FILE, MAXIMUM_FALLBACKS, KeyRing, fingerprint, generate
+from .files import change_dotenv, foreign_dotenv, key_files, read_dotenv, write_key_files
+from .keys import ENV_FILE, SECRET_FILES, KeyRing, fingerprint, generate
 from .problems import StartupError, command, project_root
 from .strength import bits
 
@@ -28,11 +29,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="For machines
 
 
 @click.group()
-@click.option("-A", "--app", metavar="IMPORT", help="The application, as in `flask --app`.")
-@click.pass_context
-def main(context: click.Context, app: str | None) -> None:
-    """Keys, settings and their problems, also where the application does not start."""
-    context.obj = ScriptInfo(app_import_path=app)
+def main() -> None:
+    """Keys, settings and their problems, also where the application does not start. FLASK_APP names it."""
 
 
 def application() -> tuple[str, Path]:
@@ -46,7 +44,7 @@ def application() -> tuple[str, Path]:
         return Path(name).stem, Path(name).resolve().parent
     sys.path.insert(0, os.getcwd())
     if (spec := find_spec(name.partition(".")[0])) is None or spec.origin is None:
-        raise ClickException(f"There is no application {name!r} here. Name another: {command('--app NAME ...')}")
+        raise ClickException(f"There is no application {name!r} here. Name another: export FLASK_APP=NAME")
     return name, Path(spec.origin).parent
 
 
@@ -55,6 +53,16 @@ def configured(env: str | None = None) -> Flask:
     name, folder = application()
     settings.load(app := Flask(name, root_path=str(folder)), env)
     return app
+
+
+def lock(folder: Path) -> None:
+    """Let one command at a time change the keys in `folder`; the others wait. Windows has no such lock."""
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+        click.get_current_context().call_on_close(partial(os.close, descriptor))
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 @main.group("key")
@@ -71,13 +79,12 @@ def generate_() -> None:
 @key.command()
 def init() -> None:
     """Make the key of this machine, in .env, unless there is one."""
-    root = project_root(application()[1])
-    with locked(root):
-        value, state = read_dotenv(root / ".env").get("SECRET_KEY"), "has a key already; it stays as it is"
-        if not value:
-            value, state = generate(), "has a new key"
-            change_dotenv(root, {"SECRET_KEY": value})
-            (root / ".env").chmod(0o600)
+    lock(root := project_root(application()[1]))
+    value, state = read_dotenv(root / ".env").get("SECRET_KEY"), "has a key already; it stays as it is"
+    if not value:
+        value, state = generate(), "has a new key"
+        change_dotenv(root, {"SECRET_KEY": value})
+        (root / ".env").chmod(0o600)
     click.echo(f"{root / '.env'} {state} (fingerprint {fingerprint(value)}).")
 
 
@@ -90,7 +97,7 @@ def show(as_json: bool) -> None:
     roles = [("current", ring.current), *([("next", ring.next)] if ring.next else [])]
     roles += [("previous", each) for each in reversed(ring.fallbacks)]
     rows = [{"role": r, "fingerprint": fingerprint(k), "length": len(k), "bits": bits(k)} for r, k in roles]
-    due = ring.retirement(app.permanent_session_lifetime)
+    due = ring.since + app.permanent_session_lifetime if ring.since and ring.fallbacks else None
     report = {"environment": app.config["APP_ENV"], "source": ring.source, "since": ring.since, "retire_after": due}
     lines = [f"{name.replace('_', ' '):<13} {value}" for name, value in report.items() if value]
     lines += [f"{row['role']:<13} {row['fingerprint']}  at most {row['bits']} bits" for row in rows]
@@ -98,29 +105,31 @@ def show(as_json: bool) -> None:
 
 
 def step(name: str, following: str = "", option: str = "", help: str = "") -> Callable[[Change], Change]:
-    """Make `flask key NAME` of a function from one key ring to the next: it changes .env, or prints the variables."""
+    """Make `flask key NAME` of a function from one key ring to the next: it changes the files, or prints variables."""
 
     def decorate(change: Change) -> Change:
-        def run(**options: bool) -> None:
-            with locked(root := project_root(application()[1])):
-                app = configured()
-                ring = keys.read(app.config) if name == "revoke" else keys.load(app.config)  # a bad key can be revoked
-                if ring is None:
-                    raise StartupError(keys.missing(app.config))
-                ring = change(ring, app.permanent_session_lifetime, **options)
-                values = keys.to_variables(ring)
-                if ring.source == ENV_FILE:
-                    change_dotenv(root, values)
-                    click.echo(f".env now signs with {fingerprint(ring.current)}. Restart the service.")
-                else:
-                    click.echo("\n".join(f"{name}={value}" for name, value in values.items() if value is not None))
-                    gone = ", ".join(name for name, value in values.items() if value is None) or "nothing"
-                    message = f"Nothing was changed: the keys come from {ring.source}. Set these there, remove {gone}."
-                    click.echo(message, err=True)
+        def run(printed: bool, **options: bool) -> None:
+            root = project_root(application()[1])
+            lock(folder := next(iter(key_files().values()), root / ".env").parent)
+            app = configured()
+            ring = keys.read(app.config) if name == "revoke" else keys.load(app.config)  # a bad key can be revoked
+            ring = change(ring, app.permanent_session_lifetime, **options)
+            values = keys.to_variables(ring)
+            if printed or ring.source not in (ENV_FILE, SECRET_FILES):
+                click.echo("\n".join(f"{name}={value}" for name, value in values.items() if value is not None))
+                gone = ", ".join(name for name, value in values.items() if value is None) or "nothing"
+                click.echo(f"Nothing was changed. Set these where {ring.source} has them, remove {gone}.", err=True)
+            elif ring.source == SECRET_FILES and not os.access(folder, os.W_OK):
+                message = f"{folder} can't be written: a service has copies of its keys. Run it on the originals:"
+                raise ClickException(f"{message} CREDENTIALS_DIRECTORY=FOLDER {command(f'key {name}')}")
+            else:
+                change_dotenv(root, values) if ring.source == ENV_FILE else write_key_files(values)
+                click.echo(f"{folder} now signs with the key {fingerprint(ring.current)}. Restart the service.")
             click.echo(following.format(command("key")), err=True, nl=bool(following))
 
-        params: list[click.Parameter] = [click.Option([option], is_flag=True, help=help)] if option else []
-        key.add_command(click.Command(name, callback=run, params=params, help=change.__doc__))
+        as_text = click.Option(["--print", "printed"], is_flag=True, help="Print the variables; change no file.")
+        options = [as_text, *([click.Option([option], is_flag=True, help=help)] if option else [])]
+        key.add_command(click.Command(name, callback=run, params=[*options], help=change.__doc__))
         return change
 
     return decorate
@@ -131,8 +140,6 @@ def staged(ring: KeyRing, _: timedelta) -> KeyRing:
     """Add the next key, which only verifies until it is promoted."""
     if ring.next is not None:
         raise ClickException(f"A key is staged already. Make it sign: {command('key promote')}")
-    if len(ring.fallbacks) >= MAXIMUM_FALLBACKS:
-        raise ClickException(f"There are {MAXIMUM_FALLBACKS} older keys. Drop them first: {command('key retire')}")
     return ring._replace(next=generate())
 
 
@@ -141,25 +148,21 @@ def promoted(ring: KeyRing, _: timedelta) -> KeyRing:
     """Let the staged key sign; the one before it verifies."""
     if ring.next is None:
         raise ClickException(f"No key is staged. Let every instance have one first: {command('key stage')}")
+    if ring.next == ring.current:  # an earlier promotion was stopped between two files
+        return ring._replace(next=None)
     return KeyRing(ring.source, ring.next, None, (*ring.fallbacks, ring.current), datetime.now(UTC))
-
-
-@step("rotate", "When its sessions have expired: {} retire")
-def rotated(ring: KeyRing, lifetime: timedelta) -> KeyRing:
-    """Sign with a new key at once. For a single instance: several need `stage` first."""
-    return promoted(staged(ring, lifetime), lifetime)
 
 
 @step("retire", option="--force", help="Do not wait for the sessions of an older key.")
 def retired(ring: KeyRing, lifetime: timedelta, force: bool = False) -> KeyRing:
     """Drop the older keys, once no session that they signed can be valid."""
-    due = ring.retirement(lifetime)
+    due = ring.since + lifetime if ring.since else None
     if not ring.fallbacks:
         raise ClickException("There is no older key to retire.")
     if not force and (due is None or datetime.now(UTC) < due):
-        until = f"until {due:%Y-%m-%d %H:%M} UTC" if due else "for as long as SECRET_KEY_SINCE would say"
-        forced = f"To end them now: {command('key retire --force')}"
-        raise ClickException(f"Sessions that an older key signed are valid {until}. {forced}")
+        until = f"until {due:%Y-%m-%d %H:%M} UTC" if due else f"for {lifetime.days} days after the promotion"
+        message = f"Sessions that an older key signed are valid {until}. If that is over, or to end them now:"
+        raise ClickException(f"{message} {command('key retire --force')}")
     return ring._replace(fallbacks=())
 
 

@@ -4,7 +4,6 @@ import os
 import re
 import stat
 import subprocess
-import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from flask import Config
 
 from . import keys, settings, web
-from .files import foreign_dotenv, key_files
+from .files import foreign_dotenv, key_files, read_secret
 from .problems import Problem, StartupError, command, project_root, quoted
 
 POLICY = "CONTENT_SECURITY_POLICY"
@@ -22,19 +21,17 @@ UNSAFE = r"'unsafe-(inline|eval)'|((http|ws)s?://)?\*|(http|ws)s?:|(http|ws)://(
 
 def examine(config: Config) -> list[Problem]:
     """Everything that is wrong with the environment whose settings are in `config`, errors first."""
-    found = [*keys.check(config), *settings.check(config)]
+    found = [*keys.check(config)[1], *settings.check(config)]
     if not any(problem.id == "setting-type" for problem in found):
         found += [*web.check(config), *weak(config)]
-    foreign = foreign_dotenv(project_root(config.root_path))
-    found += [*files(config), *([foreign] if foreign else [])]
+    found += [*files(config), *filter(None, [foreign_dotenv(project_root(config.root_path))])]
     return sorted(StartupError(*found).problems, key=lambda problem: problem.level)
 
 
 def weak(config: Config) -> Iterator[Problem]:
     """Settings that Flask and browsers accept, but that open a hole: by rules.toml."""
-    rules = tomllib.loads(Path(__file__).with_name("rules.toml").read_text())
     for level in ("error", "warning", *(["https"] if config["APP_ENV"] != "development" else [])):
-        for path, (id, good, example) in rules[level].items():
+        for path, (id, good, example) in web.RULES[level].items():
             setting, _, item = path.partition(" ")
             value = (config[setting] or {}).get(item) if item else config[setting]
             text = " ".join(value) if isinstance(value, list | tuple) else str(value)
@@ -55,9 +52,12 @@ def files(config: Config) -> Iterator[Problem]:
     found: list[object] = [*keys.development_keys(root)]
     others = dict.fromkeys(paths, 0o077)
     with suppress(StartupError):  # a platform may mount files for a group, and such that can't be changed
-        others |= dict.fromkeys((path for path in key_files().values() if os.access(path.parent, os.W_OK)), 0o007)
-        if ring := keys.read(config):
-            found += [ring.current, *ring.verifying()]
+        secrets = settings.secret_files(config)
+        found += [read_secret(path, name) for name, path in secrets.items()]
+        paths = [*key_files().values(), *secrets.values()]
+        others |= dict.fromkeys((path for path in paths if os.access(path.parent, os.W_OK)), 0o007)
+        ring = keys.read(config)
+        found += [ring.current, *ring.verifying()]
     for path, bits in others.items() if os.name == "posix" else ():
         if path.is_file() and (mode := stat.S_IMODE(path.stat().st_mode)) & bits:
             yield Problem("file-mode", f"Others can read {path} ({mode:04o})", f"chmod 600 {quoted(path)}")

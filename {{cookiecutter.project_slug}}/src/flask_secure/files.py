@@ -15,9 +15,9 @@ KEY_VARIABLES = ("SECRET_KEY", "SECRET_KEY_NEXT", "SECRET_KEY_FALLBACKS")
 MAXIMUM_SIZE = 4096  # bytes of a secret file
 
 
-def unusable(id: str, path: Path, error: Exception) -> StartupError:
+def unusable(id: str, path: Path, error: Exception, what: str = "") -> StartupError:
     why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-    return StartupError(Problem(id, f"{path} can't be used: {why}", f"ls -l {quoted(path)}"))
+    return StartupError(Problem(id, f"{what}{path} can't be used: {why}", f"ls -l {quoted(path)}"))
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
@@ -48,64 +48,72 @@ def change_dotenv(root: Path, values: Mapping[str, str | None]) -> None:
     """Set `values` in `root`/.env, or remove those that are None; a new file is .env.example's. Raises StartupError."""
     from dotenv import set_key, unset_key
 
-    path, example = (root / ".env").resolve(), root / ".env.example"
-    is_new = not path.exists()
-    try:
-        with TemporaryDirectory(dir=path.parent, prefix=".env.") as folder:  # private, and git ignores it
-            draft = Path(folder, ".env")
-            if not is_new:
-                shutil.copy(path, draft)  # with its mode
-            else:
-                draft.touch(0o600)
-                draft.write_text(example.read_text("utf-8") if example.is_file() else "APP_ENV=development\n", "utf-8")
-            encoding = "utf-8-sig" if draft.read_bytes().startswith(BOM_UTF8) else "utf-8"
-            for name, value in values.items():
-                if value is not None:
-                    set_key(draft, name, value, quote_mode="never", encoding=encoding)
-                elif name in read_dotenv(draft):
-                    unset_key(draft, name, encoding=encoding)
-            (os.link if is_new else os.replace)(draft, path)  # in one step; a new one never over another
-    except (OSError, UnicodeDecodeError) as error:
-        raise unusable("env-file", path, error) from None
+    path, example = root / ".env", root / ".env.example"
+    with replacing(path, like=path) as draft:
+        if not path.exists():
+            draft.write_text(example.read_text("utf-8") if example.is_file() else "APP_ENV=development\n", "utf-8")
+        encoding = "utf-8-sig" if draft.read_bytes().startswith(BOM_UTF8) else "utf-8"
+        for name, value in values.items():
+            if value is not None:
+                set_key(draft, name, value, quote_mode="never", encoding=encoding)
+            elif name in read_dotenv(draft):
+                unset_key(draft, name, encoding=encoding)
 
 
 @contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Keep other `flask key` commands from changing `root`/.env meanwhile. Raises StartupError where one does."""
-    lock: Path | None = root / ".env.lock"
+def replacing(path: Path, like: Path) -> Iterator[Path]:
+    """A private draft that takes the place of the file at `path` in one step, with its text; `like` has the mode."""
+    place = path.resolve()  # of a symbolic link, the file
     try:
-        os.close(os.open(root / ".env.lock", os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        message, fix = f"Another command is changing {root}/.env", f"rm {quoted(lock)}  # if there is none"
-        raise StartupError(Problem("env-locked", message, fix)) from None
-    except OSError:  # a folder that can't be written, in which nothing will be changed
-        lock = None
-    try:
-        yield
-    finally:
-        if lock:
-            lock.unlink(missing_ok=True)
+        with TemporaryDirectory(dir=place.parent, prefix=".env.") as folder:  # a name that git ignores
+            draft = Path(folder, "draft")
+            draft.touch(0o600)
+            if like.exists():
+                shutil.chown(draft, like.stat().st_uid, like.stat().st_gid)
+                shutil.copymode(like, draft)
+            if is_old := place.exists():
+                shutil.copyfile(place, draft)
+            yield draft
+            with draft.open("r+b") as file:
+                os.fsync(file.fileno())
+            (os.replace if is_old else os.link)(draft, place)  # a new one never over another
+    except (OSError, UnicodeDecodeError) as error:
+        raise unusable("file-unwritable", path, error) from None
 
 
 def key_files() -> dict[str, Path]:
-    """The file of each key: what SECRET_KEY_FILE etc. name, or what systemd or Docker mounts. Raises StartupError."""
-    named = {name: Path(os.environ[f"{name}_FILE"]) for name in KEY_VARIABLES if f"{name}_FILE" in os.environ}
-    if named and not os.environ.get("SECRET_KEY_FILE"):
-        message = f"{next(iter(named))}_FILE is set, and SECRET_KEY_FILE names no file"
-        raise StartupError(Problem("file-name", message, f"unset {' '.join(f'{name}_FILE' for name in named)}"))
-    for folder in () if named else (os.environ.get("CREDENTIALS_DIRECTORY"), "/run/secrets"):
-        if folder and os.path.exists(Path(folder, "secret_key")):  # False too where it may not be looked at
-            paths = {name: Path(folder, name.lower()) for name in KEY_VARIABLES}
-            return {name: path for name, path in paths.items() if os.path.exists(path)}
-    return named
+    """The file of each key, in the order in which they are read; none without secret files. Raises StartupError.
+
+    It is what SECRET_KEY_FILE names, or `secret_key` where systemd or Docker mounts it; the other two are beside it.
+    """
+    folders = (os.environ.get("CREDENTIALS_DIRECTORY"), "/run/secrets")
+    mounted = [f"{folder}/secret_key" for folder in folders if folder and os.path.exists(f"{folder}/secret_key")]
+    named = [f"{name}_FILE" for name in KEY_VARIABLES if f"{name}_FILE" in os.environ]
+    first = os.environ.get("SECRET_KEY_FILE", "") if named else next(iter(mounted), "")
+    if named and not first:
+        message = f"{named[0]} is set, and SECRET_KEY_FILE names no file"
+        raise StartupError(Problem("file-name", message, f"unset {' '.join(named)}"))
+    endings = {"SECRET_KEY_NEXT": "_next", "SECRET_KEY": "", "SECRET_KEY_FALLBACKS": "_fallbacks"}
+    paths = {name: Path(os.environ.get(f"{name}_FILE", f"{first}{ending}")) for name, ending in endings.items()}
+    return paths if first else {}
 
 
-def read_secret(path: Path) -> str:
-    """The text of a secret file, verbatim but for one newline at its end. Raises StartupError."""
+def read_secret(path: Path, name: str) -> str:
+    """The text of the secret file of `name`, verbatim but for one newline at its end. Raises StartupError."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAXIMUM_SIZE:  # a fifo could take for ever
             raise OSError(0, f"it is not a regular file of at most {MAXIMUM_SIZE} bytes")
         return path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
-        raise unusable("file-unreadable", path, error) from None
+        raise unusable("file-unreadable", path, error, f"{name}: ") from None
+
+
+def write_key_files(values: Mapping[str, str | None]) -> None:
+    """Put the keys in `values` into their files, each in one step. Raises StartupError."""
+    files = key_files()
+    for name, path in reversed(files.items()):  # so that who reads between two steps has each key, one perhaps twice
+        text = f"{values[name]}\n" if values[name] else ""
+        if text.strip() != (read_secret(path, name) if path.exists() else ""):  # else it keeps its time
+            with replacing(path, like=path if path.exists() else files["SECRET_KEY"]) as draft:
+                draft.write_text(text)

@@ -3,9 +3,8 @@
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2s
 from pathlib import Path
@@ -19,9 +18,7 @@ from .problems import Problem, StartupError, command, project_root, quoted
 from .redaction import SecretBytes, SecretText, hide
 from .strength import weakness
 
-SINCE = "SECRET_KEY_SINCE"
 ENVIRONMENT, SECRET_FILES, ENV_FILE = "the environment", "secret files", ".env"
-MAXIMUM_FALLBACKS = 8  # each one costs a signature on every forged cookie
 
 
 def fingerprint(key: str | bytes) -> str:
@@ -57,11 +54,7 @@ class KeyRing(NamedTuple):
 
     def verifying(self) -> list[Any]:
         """The keys that only verify; Flask tries the last one first."""
-        return [*self.fallbacks, *([self.next] if self.next is not None else [])]
-
-    def retirement(self, lifetime: timedelta) -> datetime | None:
-        """When the older keys can be retired: `lifetime` after the promotion, if there are some and that is known."""
-        return self.since + lifetime if self.fallbacks and self.since else None
+        return [*self.fallbacks, *([] if self.next in (None, self.current) else [self.next])]
 
 
 def generate() -> TextKey:
@@ -72,11 +65,11 @@ def generate() -> TextKey:
 process_key = cache(generate)  # the key of this process alone, for tests
 
 
-def read(config: Config) -> KeyRing | None:
+def read(config: Config) -> KeyRing:
     """The keys of the first source: variables or files, the configuration, .env in development. Raises StartupError."""
     if config["APP_ENV"] == "testing":
         return KeyRing("this process", process_key())
-    path = project_root(config.root_path) / ".env"
+    source, path = ENV_FILE, project_root(config.root_path) / ".env"
     values = read_dotenv(path) if config["APP_ENV"] == "development" else {}
     # The flask command has made variables of the lines of .env, and expanded ${NAME} in them.
     own = [name for name, value in values.items() if os.environ.get(name) == value or "${" in value]
@@ -86,29 +79,21 @@ def read(config: Config) -> KeyRing | None:
         message = f"{' and '.join(names)} and the secret file {files['SECRET_KEY']} are both set"
         raise StartupError(Problem("key-twice", message, f"unset {' '.join(names)}"))
     if files:
-        texts = {name: read_secret(path) for name, path in files.items()}
+        source, path = SECRET_FILES, files["SECRET_KEY"]
+        needed = {"SECRET_KEY", *(name for name in KEY_VARIABLES if f"{name}_FILE" in os.environ)}
+        texts = {name: read_secret(file, name) for name, file in files.items() if name in needed or file.exists()}
         texts["SECRET_KEY_FALLBACKS"] = ",".join(texts.get("SECRET_KEY_FALLBACKS", "").replace(",", " ").split())
-        for name in [name for name, text in texts.items() if not text and name != "SECRET_KEY"]:
-            del texts[name]  # platforms mount files that must exist
-        return from_variables(texts, SECRET_FILES, os.environ.get(SINCE) or changed_at(files["SECRET_KEY"]))
-    if names:
-        return from_variables(os.environ, ENVIRONMENT, os.environ.get(SINCE))
-    if config.get("SECRET_KEY") is not None:
-        current, following, older = (config.get(variable) for variable in KEY_VARIABLES)
-        fallbacks = () if older is None else older
-        return KeyRing(settings.origins(config)["SECRET_KEY"], current, following, fallbacks)
-    return from_variables(values, ENV_FILE, values.get(SINCE) or changed_at(path)) if "SECRET_KEY" in values else None
-
-
-def from_variables(values: Mapping[str, str], source: str, since: str | datetime | None) -> KeyRing:
-    """The keys in variables, each verbatim; the fallbacks are separated by commas. Raises StartupError."""
-    current, following, fallbacks = (values.get(variable) for variable in KEY_VARIABLES)
-    older = () if fallbacks is None else settings.entries(fallbacks)
-    with suppress(ValueError):  # then `retire` says that it is not known
-        since = datetime.fromisoformat(since) if isinstance(since, str) else since
-    since = since if isinstance(since, datetime) else None
-    since = since.replace(tzinfo=UTC) if since and not since.tzinfo else since
-    return KeyRing(source, current, following, older, since if since and since.year < 3000 else None)
+        values = {name: text for name, text in texts.items() if text or name == "SECRET_KEY"}  # others may be empty
+    elif names:
+        source, values = ENVIRONMENT, dict(os.environ)
+    elif config.get("SECRET_KEY") is not None:
+        current, following, older = (config.get(name) for name in KEY_VARIABLES)
+        return KeyRing(settings.origins(config)["SECRET_KEY"], current, following, () if older is None else older)
+    elif "SECRET_KEY" not in values:
+        raise StartupError(missing(config))
+    current, following, older = (values.get(name) for name in KEY_VARIABLES)
+    since = None if source == ENVIRONMENT else datetime.fromtimestamp(max(path.stat()[-2:]), UTC)  # written or moved
+    return KeyRing(source, current, following, () if older is None else settings.entries(older), since)
 
 
 def to_variables(ring: KeyRing) -> dict[str, str | None]:
@@ -116,37 +101,37 @@ def to_variables(ring: KeyRing) -> dict[str, str | None]:
     if any(not isinstance(key, str) or re.search(r"[\s,'\"#]", key) for key in (ring.current, *ring.verifying())):
         message = "A key of bytes, or with white space, a quote, # or a comma, can't be kept in variables"
         raise StartupError(Problem("key-characters", message, f"{command('key revoke')}  # which logs everyone out"))
-    since = f"{ring.since:%Y-%m-%dT%H:%M:%SZ}" if ring.since else None
     older = ",".join(ring.fallbacks) or None
-    return {KEY_VARIABLES[2]: older, KEY_VARIABLES[0]: str(ring.current), KEY_VARIABLES[1]: ring.next, SINCE: since}
+    return {"SECRET_KEY_FALLBACKS": older, "SECRET_KEY": str(ring.current), "SECRET_KEY_NEXT": ring.next}
 
 
-def changed_at(path: Path) -> datetime:
-    return datetime.fromtimestamp(int(max(path.stat().st_mtime, path.stat().st_ctime)), UTC)
-
-
-def load(config: Config) -> KeyRing:
-    """The keys that `config` leads to, checked, in types that do not show them. Raises StartupError."""
+def check(config: Config) -> tuple[KeyRing | None, list[Problem]]:
+    """The keys that `config` leads to, each once, in types that do not show them; and what is wrong with them."""
     for name in sorted(os.environ):
-        if name.startswith("FLASK_") and name.removeprefix("FLASK_").partition("__")[0] in KEY_VARIABLES:
+        if re.fullmatch("FLASK_SECRET_KEY(_NEXT|_FALLBACKS)?(_FILE|__.*)?", name):
             message = f"Flask reads {name} as JSON, which turns digits into a number; without FLASK_ it is verbatim"
-            raise StartupError(Problem("key-prefixed", message, f"unset {quoted(name)}"))
-    ring = read(config)
-    if ring is None or (problems := list(problems_of(ring, config))):
-        raise StartupError(*([missing(config)] if ring is None else problems))
+            return None, [Problem("key-prefixed", message, f"unset {quoted(name)}")]
+    try:
+        ring = read(config)
+    except StartupError as error:
+        return None, error.problems
+    problems = list(problems_of(ring, config))
+    if any(problem.level == "error" for problem in problems):
+        return None, problems
 
     def key(value: Any) -> Any:
         return value if value is None else TextKey(value) if isinstance(value, str) else BytesKey(value)
 
-    return KeyRing(ring.source, key(ring.current), key(ring.next), tuple(map(key, ring.fallbacks)), ring.since)
+    older = [key(each) for each in dict.fromkeys(ring.fallbacks) if each not in (ring.current, ring.next)]
+    return KeyRing(ring.source, key(ring.current), key(ring.next), tuple(older), ring.since), problems
 
 
-def check(config: Config) -> Iterator[Problem]:
-    """Problems of the keys that `config` leads to."""
-    try:
-        load(config)
-    except StartupError as error:
-        yield from error.problems
+def load(config: Config) -> KeyRing:
+    """The keys that `config` leads to. Raises StartupError."""
+    ring, problems = check(config)
+    if ring is None:
+        raise StartupError(*problems)
+    return ring
 
 
 def problems_of(ring: KeyRing, config: Config) -> Iterator[Problem]:
@@ -168,7 +153,9 @@ def problems_of(ring: KeyRing, config: Config) -> Iterator[Problem]:
             unset = f"unset {variable}" if position else missing(config).fix
             fixes = {ENV_FILE: command("key revoke"), ENVIRONMENT: unset}
             fix = fixes.get(ring.source, f"{command('key generate')}  # for {variable} in {ring.source}")
-            yield Problem(problem[0], f"{variable} in {ring.source} {problem[1]}", fix)
+            is_half = problem[0] == "key-repeated" and ring.source == SECRET_FILES  # `promote` was stopped between two
+            found = Problem(problem[0], f"{variable} in {ring.source} {problem[1]}", fix)
+            yield found._replace(fix=command("key promote"), level="warning") if is_half else found
 
 
 def development_keys(root: Path) -> list[str]:

@@ -25,8 +25,7 @@ class SecretURL(SecretText):
 
 
 class SecretBytes(bytes):
-    def __repr__(self) -> str:
-        return f"'{REDACTED}'"
+    __repr__ = SecretText.__repr__
 
 
 def is_secret(name: object) -> bool:

@@ -1,6 +1,7 @@
 """Which environment this is, and the layers of its settings, of which a later one wins."""
 
 import os
+import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
@@ -9,7 +10,7 @@ from typing import Any
 
 from flask import Config, Flask
 
-from .files import foreign_dotenv, read_dotenv
+from .files import foreign_dotenv, read_dotenv, read_secret
 from .problems import Problem, StartupError, command, project_root, quoted
 from .redaction import protect
 
@@ -62,11 +63,11 @@ def bare_clone(env: str | None, root: Path) -> Problem | None:
 def environment(env: str | None, root: Path) -> str:
     """The environment: `env`, else APP_ENV, else the project's .env, else production. Raises StartupError."""
     where, fix = "create_app()", 'create_app("production")'
-    if env is None and (env := os.environ.get("APP_ENV")) is not None:
-        where, fix = "APP_ENV", "export APP_ENV=production"
     if env is None:
-        env = read_dotenv(root / ".env").get("APP_ENV", "production")
-        where, fix = f"APP_ENV in {root}/.env", "APP_ENV=development  # in that file"
+        env, where, fix = os.environ.get("APP_ENV"), "APP_ENV", "export APP_ENV=production"
+    if env is None:
+        env, where = read_dotenv(root / ".env").get("APP_ENV", "production"), f"APP_ENV in {root}/.env"
+        fix = "APP_ENV=development  # in that file"
     if env not in ENVIRONMENTS:
         message = f"{where} says {env!r}; it is one of {', '.join(ENVIRONMENTS)}"
         raise StartupError(Problem("env-unknown", message, fix))
@@ -85,19 +86,33 @@ def layers(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for path in sources["files"]:
         yield f"{path.parent.name}/{path.name}", run_pyfile(config, path)
     variables = Config(config.root_path, {name: dict(item) for name, item in config.items() if isinstance(item, dict)})
-    names = [name for name in sorted(os.environ) if name.startswith("FLASK_")]
+    files = secret_files(config)
+    names = [name for name in sorted(os.environ.keys() - files.keys()) if name.startswith("FLASK_")]
     try:
         variables.from_prefixed_env()
     except TypeError:
         nested = " ".join(quoted(name) for name in names if "__" in name)
-        message = f"An item of a setting that is not a dict is set: {nested}"
-        raise StartupError(Problem("setting-type", message, f"unset {nested}")) from None
+        raise StartupError(Problem("setting-type", f"No dict, but it has items: {nested}", f"unset {nested}")) from None
     for name in names:
         setting = name.removeprefix("FLASK_").partition("__")[0]
         yield name, {setting: variables[setting]}
     for name in entries(config["UNPREFIXED_VARIABLES"]):
         if os.environ.get(name, "").strip():
             yield name, {name: os.environ[name].strip()}
+    for variable, path in files.items():
+        name = variable.removeprefix("FLASK_").removesuffix("_FILE")
+        if variable.removesuffix("_FILE") in os.environ:
+            raise StartupError(
+                Problem("setting-twice", f"{name} is set by {variable} too", f"unset {quoted(variable)}")
+            )
+        yield variable, {name: protect("SECRET", read_secret(path, name))}
+
+
+def secret_files(config: Config) -> dict[str, Path]:
+    """The file that each FLASK_NAME_FILE names: it holds the setting NAME, such as the password of a database."""
+    plain = [f"{name}_FILE" for name in entries(config["UNPREFIXED_VARIABLES"])]
+    names = [name for name in os.environ if name in plain or re.fullmatch("FLASK_(?!SECRET_KEY|ENV_).+_FILE", name)]
+    return {name: Path(os.environ[name]) for name in sorted(names)}
 
 
 def run_pyfile(config: Config, path: Path) -> Config:
@@ -131,7 +146,7 @@ def fix(config: Config, setting: str, value: object) -> str:
 
 
 def check(config: Config) -> Iterator[Problem]:
-    """Settings of the wrong type, and a lifetime that no session can have."""
+    """Settings of the wrong type."""
     for name, default in {**Flask.default_config, **run_pyfile(config, DEFAULTS / "default.py")}.items():
         value, kinds = config[name], TYPES.get(name) or (type(default), *ALSO.get(type(default), ()))
         is_none = value is None and (name.startswith("MAX_") or Flask.default_config.get(name) is None)
@@ -139,9 +154,6 @@ def check(config: Config) -> Iterator[Problem]:
         if not fits and not is_none and (name in TYPES or default is not None):
             message = f"{name} is {value!r}; it must be {' or '.join(each.__name__ for each in kinds)}"
             yield Problem("setting-type", message, fix(config, name, default))
-    if isinstance(seconds := config["PERMANENT_SESSION_LIFETIME"], int) and not 0 < seconds < 10**9:
-        message = f"PERMANENT_SESSION_LIFETIME is {seconds} seconds, which no session can last"
-        yield Problem("setting-type", message, fix(config, "PERMANENT_SESSION_LIFETIME", 31 * 24 * 60 * 60))
 
 
 def entries(value: str | float | Iterable[str] | None) -> list[str]:

@@ -24,7 +24,6 @@ SCRIPT = "'sha256-zWl5GfUhAzM8qz2mveQVnvu/VPnCS6QL7Niu6uLmoWU='"
 STYLES = """'unsafe-hashes' 'sha256-0EZqoz+oBhx7gF4nvY2bSqoGyy4zLjNF+SDQXGp/ZrY='
     'sha256-1NkfmhNaD94k7thbpTCKG0dKnMcxprj9kdSKzKR6K/k=' 'sha256-biLFinpqYMtWHmXfkA1BPeCY0/fNt46SAZ+BBk5YUog='"""
 
-PAGE = Path(__file__).with_name("security.html")
 # What a reverse proxy or a tunnel adds: then the request comes from elsewhere, whatever its address.
 FORWARDED = "Forwarded X-Forwarded-For X-Forwarded-Host X-Real-IP Via CF-Connecting-IP True-Client-IP"
 
@@ -80,4 +79,5 @@ class Security(DebugPanel):
         return ""
 
     def content(self) -> str:
-        return render_template_string(PAGE.read_text(), **current_app.extensions["flask_secure.panel"])
+        page = Path(__file__).with_name("security.html").read_text()
+        return render_template_string(page, **current_app.extensions["flask_secure.panel"])

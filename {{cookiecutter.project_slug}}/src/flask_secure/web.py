@@ -4,7 +4,9 @@ import logging
 import re
 import secrets
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from flask import Config, Flask, Response, abort, current_app, request
@@ -21,18 +23,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 NONCE = "flask_secure.csp_nonce"
 
-# A source of a policy: printable, and not a keyword without its quotes.
-SOURCE = r"(?!(self|none|unsafe-[\w-]+|strict-dynamic|report-sample|nonce-.*|sha\d+-.*)( |$))[!-+.-:<-~-]+"
-# What every entry of a setting looks like, and an example: `check` reads an item of a dict as "name: value".
-FORMS = {
-    "hosts-format": ("TRUSTED_HOSTS", r"(?i) *(\.?\w[\w-]*(\.\w[\w-]*)*)? *", ["www.example.org"]),
-    "proxies-format": ("TRUSTED_PROXIES", "[0-9]{0,2}", 1),
-    "csrf-origins": ("CSRF_TRUSTED_ORIGINS", r" *https?://[a-z0-9.-]+(:[0-9]+)? *", ["https://app.example.org"]),
-    "csp-format": ("CONTENT_SECURITY_POLICY", f"[a-z]+(-[a-z]+)*:( {SOURCE})*", {"img-src": ["'self'"]}),
-    "header-format": ("SECURITY_HEADERS", r"[\w-]+:[ -~]*", {"X-Frame-Options": "DENY"}),
-    "hsts-format": ("STRICT_TRANSPORT_SECURITY", "[ -+.-~-]*", "max-age=31536000"),
-    "cookie-samesite": ("SESSION_COOKIE_SAMESITE", "Lax|Strict|None", "Lax"),
-}
+RULES = tomllib.loads(Path(__file__).with_name("rules.toml").read_text())
 
 
 def csp_nonce(environ: dict[str, Any] | None = None) -> str:
@@ -49,9 +40,11 @@ def csrf_exempt(view: View) -> View:
 
 def check(config: Config) -> Iterator[Problem]:
     """Settings with entries that would not mean what they say, and production without TRUSTED_HOSTS."""
-    for id, (setting, form, example) in FORMS.items():
+    for id, (setting, form, example) in RULES["start-up"].items():
         value = config[setting]
-        texts = str(value).split(",") if isinstance(value, str | int | float) else value or ()
+        texts = (
+            str(value).split(",") if isinstance(value, str | int) else value if isinstance(value, list | tuple) else ()
+        )
         if isinstance(value, dict):
             texts = [f"{name}: {text_of(item, is_list=id == 'csp-format')}".rstrip(" ") for name, item in value.items()]
         for text in map(str, texts):
