@@ -13,7 +13,7 @@ demo: $(SYNCED)
 	@.venv/bin/python tests/demo.py
 
 test: $(SYNCED)
-	.venv/bin/pytest --numprocesses=2 --dist=worksteal $(ARGS)
+	.venv/bin/pytest --numprocesses=2 --dist=loadgroup $(ARGS)
 
 check: $(SYNCED)
 	.venv/bin/ruff check --config pyproject.toml

@@ -37,7 +37,9 @@ from support import (
 TREE = """
 .dockerignore .env .env.example .flaskenv .gitignore .pre-commit-config.yaml
 .github/dependabot.yml .github/workflows/ci.yml .github/workflows/template.yml
-Dockerfile Makefile README.md gunicorn.conf.py pyproject.toml
+Dockerfile Makefile README.md compose.yaml gunicorn.conf.py pyproject.toml
+deploy/SLUG@.service deploy/flask deploy/kubernetes.yaml deploy/nginx.conf deploy/restart
+docs/changing-the-key.md docs/containers.md docs/kubernetes.md docs/one-machine.md
 src/SLUG/__init__.py src/SLUG/errors.py src/SLUG/health.py src/SLUG/pages.py
 src/SLUG/config/default.py src/SLUG/config/development.py src/SLUG/config/production.py src/SLUG/config/testing.py
 src/SLUG/static/favicon.svg src/SLUG/static/style.css
@@ -50,6 +52,15 @@ def expected() -> set[str]:
     """The paths of a project: the service's, and the library's as they lie in the template."""
     library = {f"src/flask_secure/{name}" for name in files(LIBRARY)}
     return {*TREE.replace("SLUG", SLUG).split(), *library}
+
+
+# The project
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", (TEMPLATE / "SECURITY.md").read_text())
+    assert len(named) > 15
+    assert [each for each in named if f"\ndef {each[1]}(" not in (TEMPLATE / each[0]).read_text()] == []
 
 
 # The tree
@@ -73,6 +84,8 @@ def lines(project: Path, *patterns: str) -> dict[str, int]:
         ("src/flask_secure/**/*.py", 1400, 220),
         ("tests/**/*.py", 150, 150),
         ("README.md", 80, 80),
+        ("deploy/*", 300, 60),
+        ("docs/*.md", 400, 125),
         ("src/flask_secure/README.md", 160, 160),
     ],
 )
@@ -116,7 +129,7 @@ def test_only_files_with_an_answer_in_them_are_rendered(fresh: Path, tmp_path: P
         if any(fnmatch.fnmatch(path, pattern) for path in paths for pattern in patterns):
             assert data == baked[inner.replace(RAW_PACKAGE.name, SLUG)], inner
         else:
-            assert b"{{ cookiecutter." in data, inner
+            assert b"cookiecutter." in data, inner
 
 
 def test_the_library_is_the_only_folder_that_is_copied_whole() -> None:

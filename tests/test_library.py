@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import string
-import subprocess
 import sys
 import urllib.error
 import urllib.parse
@@ -39,6 +38,7 @@ from support import (
     skip_or_fail,
 )
 
+import flask_secure
 from flask_secure.cli import main
 
 # Alone
@@ -557,39 +557,39 @@ def test_an_owners_changes_leave_the_generated_tests_green_but_those_of_the_page
     run("uv", "run", "--no-sync", "pytest", "-q", "tests/test_shop.py", cwd=fresh)
 
 
-# Updating from 0.1
+# Releases
 
-BEFORE = "38a4edc"  # the last commit whose services had the machinery inside
-
-
-def old_template(place: Path) -> None:
-    """The template as it was before the library, in a repository of its own."""
-    place.mkdir()
-    archive = subprocess.run(["git", "archive", BEFORE], cwd=TEMPLATE, capture_output=True)
-    if archive.returncode:
-        skip_or_fail(f"The history does not go back to {BEFORE}: git fetch --unshallow")
-    subprocess.run(["tar", "--extract"], input=archive.stdout, cwd=place, check=True)
-    commit_all(place)
+RELEASE, RELEASED = "v0.2.0", "b3fefe5"  # the last one, and its commit, for clones without tags
 
 
-def test_a_project_of_the_version_before_is_updated(project: Project, tmp_path: Path) -> None:
-    """Only files that its owner has changed, and whose lines have moved, are left to the owner."""
+def test_a_release_is_named_in_one_place() -> None:
+    unreleased, last, *_ = re.findall(r"(?m)^## (.*)$", (TEMPLATE / "CHANGELOG.md").read_text())
+    assert unreleased == f"Unreleased ({flask_secure.__version__})"
+    assert last.startswith(f"{RELEASE[1:]} (")
+
+
+def test_a_project_of_the_last_release_is_updated(project: Project, tmp_path: Path) -> None:
+    """With an owner's page, setting, test and dependency in it: without a conflict."""
     template, own = tmp_path / "template", tmp_path / SLUG
-    old_template(template)
+    run("git", "clone", "--quiet", TEMPLATE, template, cwd=tmp_path)
+    run("git", "checkout", "--quiet", "-B", "main", cwd=template)
+    tagged = run("git", "tag", "--force", RELEASE, RELEASED, cwd=template, code=None)
+    if "fatal" in tagged:
+        skip_or_fail(f"The history does not go back to {RELEASE}: git fetch --unshallow")
     cruft = Path(sys.executable).with_name("cruft")
     env = clean_environ(HOME=str(tmp_path), GIT_CONFIG_GLOBAL=os.devnull)
-    run(cruft, "create", "--no-input", template, cwd=tmp_path, env=env)
+    run(cruft, "create", "--no-input", "--checkout", RELEASE, template, cwd=tmp_path, env=env)
     commit_all(own)
     package, env_file = own / "src" / SLUG, own / ".env"
-    about = '\n\n@bp.get("/about")\ndef about() -> str:\n    return "About us"\n'
     with (package / "pages.py").open("a") as pages:
-        pages.write(about)
-    default = package / "config" / "default.py"
-    default.write_text(
-        default.read_text().replace("MAX_FORM_PARTS = 200", "MAX_FORM_PARTS = 500") + 'CURRENCY = "EUR"\n'
-    )
-    test = own / "tests" / "test_about.py"
-    test.write_text('def test_about(client):\n    assert client.get("/about").text == "About us"\n')
+        pages.write('\n\n@bp.get("/about")\ndef about() -> str:\n    return "About us"\n')
+    with (package / "config" / "default.py").open("a") as settings:
+        settings.write('CURRENCY = "EUR"\n')
+    test = "def test_about(client):\n    assert client.get('/about').text == 'About us'\n"
+    (own / "tests" / "test_about.py").write_text(test)
+    toml = (own / "pyproject.toml").read_text()
+    (own / "pyproject.toml").write_text(toml.replace('"python-dotenv>=1.2",\n', '"python-dotenv>=1.2",\n  "idna",\n'))
+    env_file.chmod(0o640)
     commit_all(own)
     before, key = (env_file.read_bytes(), env_file.stat().st_mode), key_of(own)
 
@@ -603,25 +603,21 @@ def test_a_project_of_the_version_before_is_updated(project: Project, tmp_path: 
     assert (env_file.read_bytes(), env_file.stat().st_mode) == before
     assert key not in output
     assert list(own.rglob("*.rej")) == []
-    unmerged = run("git", "diff", "--name-only", "--diff-filter=U", cwd=own).split()
-    assert set(unmerged) == {f"src/{SLUG}/config/default.py", f"src/{SLUG}/pages.py"}
-    assert test.exists()
-    assert about in (package / "pages.py").read_text()
-    assert 'CURRENCY = "EUR"' in default.read_text()
-    assert not list((package / "keys").rglob("*.py"))
-    assert "key_store" not in (own / ".cruft.json").read_text()
-    assert {path.name for path in (own / "src").iterdir()} == {SLUG, "flask_secure"}
+    assert run("git", "diff", "--name-only", "--diff-filter=U", cwd=own) == ""
     names = [path.relative_to(LIBRARY) for path in LIBRARY.rglob("*") if path.is_file() and "cache" not in str(path)]
     assert all((own / "src/flask_secure" / name).read_bytes() == (LIBRARY / name).read_bytes() for name in names)
-
-    # What the owner does about the two: the template's lines, and one's own after them.
-    run("git", "checkout", "--theirs", *unmerged, cwd=own)
-    with (package / "pages.py").open("a") as pages, default.open("a") as config:
-        pages.write(about)
-        config.write('MAX_FORM_PARTS = 500\nCURRENCY = "EUR"\n')
+    assert '"idna",' in (own / "pyproject.toml").read_text()
     python = clean_environ(PYTHONPATH=str(own / "src"))
     run(project.program("pytest"), "-q", "-p", "no:cacheprovider", cwd=own, env=python)
-    shown = config_table(OwnService(own, project).flask("config"))
-    assert shown["MAX_FORM_PARTS"] == ("config/default.py", "500")
+    assert config_table(OwnService(own, project).flask("config"))["CURRENCY"] == ("config/default.py", "'EUR'")
     assert "development" in OwnService(own, project).flask("key", "show")
-    assert key_of(own) == key
+
+
+def test_cookiecutter_takes_a_release(tmp_path: Path) -> None:
+    run("git", "clone", "--quiet", TEMPLATE, tmp_path / "template.git", cwd=tmp_path)
+    run("git", "tag", "--force", RELEASE, RELEASED, cwd=tmp_path / "template.git", code=None)
+    options = ("--no-input", "--default-config", "--checkout", RELEASE)
+    command = (Path(sys.executable).with_name("cookiecutter"), *options, f"file://{tmp_path}/template.git")
+    home = clean_environ(HOME=str(tmp_path))
+    run(*command, cwd=tmp_path, env=home)
+    assert '__version__ = "0.2.0"' in (tmp_path / SLUG / "src/flask_secure/__init__.py").read_text()

@@ -131,6 +131,7 @@ def test_flasks_own_tests_of_sessions(tmp_path: Path) -> None:
     paths = [str(path) for path in sorted(folder.glob("tests/test_*.py")) if "session" in path.read_text()]
     assert {"test_basic.py", "test_reqctx.py", "test_session_interface.py"} <= {Path(path).name for path in paths}
     pytest_command = [sys.executable, "-m", "pytest", "-q", "-p", "replaced", "-p", "no:cacheprovider", "--tb=short"]
+    pytest_command += ["-W", "ignore::pytest.PytestUnraisableExceptionWarning"]  # an iterator of os.scandir, at the end
     search = os.pathsep.join([str(tmp_path), str(LIBRARY.parent)])
     environ = clean_environ(PYTHONPATH=search, PYTHONDONTWRITEBYTECODE="1", WHOSE="ours")
     output = run(*pytest_command, *paths, cwd=folder, env=environ, code=None)

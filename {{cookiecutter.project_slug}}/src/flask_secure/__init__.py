@@ -12,7 +12,7 @@ from .problems import StartupError as StartupError
 from .web import csp_nonce as csp_nonce
 from .web import csrf_exempt as csrf_exempt
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 def init_app(app: Flask, env: str | None = None) -> None:

@@ -69,8 +69,9 @@ def replacing(path: Path, like: Path) -> Iterator[Path]:
             draft = Path(folder, "draft")
             draft.touch(0o600)
             if like.exists():
-                shutil.chown(draft, like.stat().st_uid, like.stat().st_gid)
                 shutil.copymode(like, draft)
+            if like.exists() and os.name == "posix":
+                shutil.chown(draft, like.stat().st_uid, like.stat().st_gid)
             if is_old := place.exists():
                 shutil.copyfile(place, draft)
             yield draft

@@ -66,8 +66,7 @@ def environment(env: str | None, root: Path) -> str:
     if env is None:
         env, where, fix = os.environ.get("APP_ENV"), "APP_ENV", "export APP_ENV=production"
     if env is None:
-        env, where = read_dotenv(root / ".env").get("APP_ENV", "production"), f"APP_ENV in {root}/.env"
-        fix = "APP_ENV=development  # in that file"
+        env, where, fix = read_dotenv(root / ".env").get("APP_ENV", "production"), f"{root}/.env", "APP_ENV=development"
     if env not in ENVIRONMENTS:
         message = f"{where} says {env!r}; it is one of {', '.join(ENVIRONMENTS)}"
         raise StartupError(Problem("env-unknown", message, fix))
