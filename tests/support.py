@@ -119,7 +119,7 @@ def commit_all(project: Path) -> None:
     run("git", "init", "--quiet", cwd=project)
     run("git", "add", "--all", cwd=project)
     author = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-    run("git", *author, "commit", "--quiet", "--message=Start", cwd=project)
+    run("git", *author, "commit", "--quiet", "--allow-empty", "--message=Start", cwd=project)
 
 
 @dataclass(frozen=True)

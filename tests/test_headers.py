@@ -384,6 +384,7 @@ TEXT = st.text(st.characters(min_codepoint=1, max_codepoint=0x2FF, exclude_categ
 @example("SECURITY_HEADERS__X-A", "[null]")
 @example("HEALTH_CHECKS", "null")
 @example("SESSION_COOKIE_NAME", "\r")
+@example("TRUSTED_PROXIES", ",")
 @example("SESSION_COOKIE_PATH", "/\n")
 @example("UNPREFIXED_VARIABLES", "7")
 def test_any_value_of_a_setting_is_rejected_or_served(name: str, value: str) -> None:
