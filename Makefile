@@ -29,7 +29,7 @@ benchmark: $(SYNCED)
 
 # The README's pictures, from the browser test.
 picture: $(SYNCED)
-	README_PICTURES=$(CURDIR)/docs .venv/bin/pytest tests/test_browser.py -k every_panel
+	README_PICTURES=$(CURDIR)/docs .venv/bin/pytest tests/test_browser.py tests/test_accounts.py -k "every_panel or walk"
 
 clean:
 	rm -rf .tools .venv .demo

@@ -7,17 +7,27 @@ import subprocess
 import sys
 
 UNDER_CRUFT = "{{ cookiecutter._output_dir is undefined }}" == "True"  # which moves the project afterwards
-CODE_HOST = "{{ cookiecutter.code_host }}"
-# The files that are of use only where the code lives there.
+# Which files are there for an answer alone. Who has accounts has a database too.
+ANSWERS = ["{{ cookiecutter.code_host }}", *"{{ cookiecutter.data }}".replace("accounts", "accounts database").split()]
+OWN = "src/{{ cookiecutter.project_slug }}/"
 FILES_OF = {
     "github": [".github/dependabot.yml", ".github/workflows/ci.yml", ".github/workflows/template.yml"],
     "gitlab": [".gitlab-ci.yml"],
+    "database": [
+        *("docs/database.md", "tests/test_database.py", f"{OWN}database.py"),
+        *(f"{OWN}migrations/{name}" for name in ("0001_start.py", "script.py.mako")),
+    ],
+    "accounts": [
+        *("tests/test_accounts.py", f"{OWN}migrations/0002_accounts.py", f"{OWN}static/accounts.css"),
+        *(f"{OWN}accounts/{name}.py" for name in "__init__ mail models passwords views".split()),
+        *(f"{OWN}templates/accounts/{name}.html" for name in "choose form reset sent show sign_in sign_up".split()),
+    ],
 }
 
 
-def remove_files_of_others(project, code_host):
-    """Remove from `project` what FILES_OF another host, and the folders that this leaves empty."""
-    for path in [os.path.join(project, name) for host in FILES_OF if host != code_host for name in FILES_OF[host]]:
+def remove_files_of_others(project, answers):
+    """Remove from `project` what FILES_OF other answers, and the folders that this leaves empty."""
+    for path in [os.path.join(project, name) for each in FILES_OF if each not in answers for name in FILES_OF[each]]:
         os.unlink(path)
         with contextlib.suppress(OSError):
             os.removedirs(os.path.dirname(path))
@@ -69,7 +79,7 @@ def problem_with_git(project):
 if __name__ == "__main__":
     project = os.getcwd()
     parent, name = os.path.split(project)
-    remove_files_of_others(project, CODE_HOST)
+    remove_files_of_others(project, ANSWERS)
     try:
         written = write_key(project)
     except OSError as error:
@@ -80,4 +90,6 @@ if __name__ == "__main__":
         folder = name if parent == os.environ.get("PWD") else project
         print(f"{name} is ready; .env {'holds a key of its own' if written else 'is as it was'}. Next:")
         print(f'  cd "{folder}"' if " " in folder else f"  cd {folder}")
+        if "database" in ANSWERS:
+            print("  uv run flask db upgrade")
         print("  uv run flask run        # without uv: see README.md")

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support import SLUG, Project, bake, clean_environ, free_port, key_of, run, serve
+from playwright.sync_api import Browser, Page, sync_playwright
+from support import SLUG, Project, bake, clean_environ, free_port, key_of, need, run, serve
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
+]
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +32,21 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         if not (path / ".venv" / "ready").exists():
             bake(path.parent)
             run("uv", "sync", "--quiet", "--python", sys.executable, cwd=path)
+            (path / ".venv" / "ready").touch()
+    return Project(path, key_of(path))
+
+
+@pytest.fixture(scope="session")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same of a project that keeps data and has accounts, with the drivers of PostgreSQL and Redis."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    path = shared / "accounts" / SLUG
+    with FileLock(shared / "accounts.lock"):
+        if not (path / ".venv" / "ready").exists():
+            bake(path.parent, data="accounts")
+            run("uv", "sync", "--quiet", "--all-extras", "--python", sys.executable, cwd=path)
             (path / ".venv" / "ready").touch()
     return Project(path, key_of(path))
 
@@ -49,3 +74,28 @@ def installed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pat
     run("uv", "pip", "install", "--quiet", "--python", place / "venv", *place.glob("*.whl"), cwd=place)
     shutil.copy(project.path / "gunicorn.conf.py", place)
     return place
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = need("chromium", "chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page on which nothing may go wrong: no error in the console, no failed request, no foreign host."""
+    context = browser.new_context(viewport={"width": 1280, "height": 990})
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    # Leaving a page ends the requests under way.
+    page.on("requestfailed", lambda r: None if r.failure == "net::ERR_ABORTED" else wrong.append(r.url))
+    page.on("request", lambda r: None if r.url.startswith(("http://127.0.0.1:", "data:")) else wrong.append(r.url))
+    yield page
+    context.close()
+    assert wrong == []

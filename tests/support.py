@@ -29,7 +29,19 @@ SLUG = "my_flask_service"
 sys.dont_write_bytecode = True
 
 CACHES = {".git", "__pycache__", ".ruff_cache", ".mypy_cache", ".pytest_cache"}
-SETTINGS = ("APP_ENV", "SECRET_KEY", "TRUSTED_", "FLASK_", "GIT_", "VIRTUAL_ENV", "UV_PROJECT", "DOTENV_VARIABLES")
+SETTINGS = (
+    "APP_ENV",
+    "SECRET_KEY",
+    "TRUSTED_",
+    "FLASK_",
+    "DATABASE_URL",
+    "MAIL_",
+    "RATELIMIT_",
+    "GIT_",
+    "VIRTUAL_ENV",
+    "UV_PROJECT",
+    "DOTENV_VARIABLES",
+)
 
 
 def clean_environ(**more: str) -> dict[str, str]:
@@ -211,3 +223,9 @@ def serve(command: Sequence[str | Path], port: int, cwd: Path, env: Mapping[str,
             os.killpg(server.pid, signal.SIGKILL)
             server.wait(20)
         log.unlink()
+
+
+def take_picture(page: Any, name: str) -> None:
+    """For the README: `make picture`."""
+    if folder := os.environ.get("README_PICTURES"):
+        page.screenshot(path=Path(folder, f"{name}.png"))

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import html
-import os
 import re
 import secrets
 import shutil
@@ -17,51 +16,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import flask_debugtoolbar
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-from support import Project, clean_environ, fetch, free_port, need, serve
+from playwright.sync_api import Browser, Page
+from support import Project, clean_environ, fetch, free_port, serve, take_picture
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--host-resolver-rules=MAP *.test 127.0.0.1",
-]
 PANELS = {"Security", "Version", "Timer", "Header", "RequestVars", "ConfigVars", "Template", "RouteList", "Logging"}
 PANELS |= {"Profiler", "g"}
 SECRETS = {"TOKEN": secrets.token_hex(20), "PASSWORD": secrets.token_urlsafe(20) + "@/é"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = need("chromium", "chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page on which nothing may go wrong: no error in the console, no failed request, no foreign host."""
-    context = browser.new_context(viewport={"width": 1280, "height": 990})
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    # Leaving a page ends the requests under way.
-    page.on("requestfailed", lambda r: None if r.failure == "net::ERR_ABORTED" else wrong.append(r.url))
-    page.on("request", lambda r: None if r.url.startswith(("http://127.0.0.1:", "data:")) else wrong.append(r.url))
-    yield page
-    context.close()
-    assert wrong == []
-
-
-def take_picture(page: Page, name: str) -> None:
-    """For the README: `make picture`."""
-    if folder := os.environ.get("README_PICTURES"):
-        page.screenshot(path=Path(folder, f"{name}.png"))
 
 
 # Reloads until the doctor, which begins with the server, has a result.

@@ -228,6 +228,7 @@ WRONG = [
     Wrong("file-unreadable", {"FLASK_API_TOKEN_FILE": "nowhere"}, fixable=False),
     Wrong("file-mode", {"FLASK_API_TOKEN_FILE": "../token"}, do=lambda service: readable_token(service)),
     Wrong("git-not-ignored", {"FLASK_API_TOKEN_FILE": "token.txt"}, do=lambda service: service.write("token.txt", OLD)),
+    Wrong("check-missing", {"FLASK_CHECKS": '["no.such:check"]'}),
     Wrong("propagate", {"FLASK_PROPAGATE_EXCEPTIONS": "true"}),
     Wrong("hosts-missing", {"TRUSTED_HOSTS": None}),
     Wrong("hosts-missing", {"TRUSTED_HOSTS": " "}),

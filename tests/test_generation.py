@@ -116,13 +116,13 @@ spec.loader.exec_module(module)
 app = module.create_app("testing")
 assert app.test_client().get("/healthz").json == {"status": "ok"}
 """
-    env = clean_environ(PYTHONPATH=str(RAW_PROJECT / "src"))
+    env = clean_environ(PYTHONPATH=str(RAW_PROJECT / "src"), DATABASE_URL="sqlite://")
     run(sys.executable, "-B", "-c", load, RAW_PACKAGE / "__init__.py", RAW_PACKAGE, cwd=TEMPLATE, env=env)
 
 
 def test_only_files_with_an_answer_in_them_are_rendered(fresh: Path, tmp_path: Path) -> None:
     """A file in _copy_without_render stays as it is; every other one says something that was asked."""
-    baked = files(bake(tmp_path / "gitlab", code_host="gitlab")) | files(fresh)
+    baked = files(bake(tmp_path / "others", code_host="gitlab", data="accounts")) | files(fresh)
     patterns = json.loads((TEMPLATE / "cookiecutter.json").read_text())["_copy_without_render"]
     for inner, data in files(RAW_PROJECT).items():
         paths = (inner, *(parent.as_posix() for parent in Path(inner).parents))
@@ -439,7 +439,7 @@ def test_a_name_gives_a_package_name_that_would_do(tmp_path: Path, name: str) ->
 
 def test_jinja_typed_at_the_question_is_data(tmp_path: Path) -> None:
     name, description = "{{ cookiecutter }} {% raw %}", "{{ 7 * 7 }} {# no #} {% endraw %}"
-    run(*bake_command(), cwd=tmp_path, text=f"{name}\nnamed\n{description}\n\n")
+    run(*bake_command(), cwd=tmp_path, text=f"{name}\nnamed\n{description}\n\n\n")
     check_text(tmp_path / "named", name, description)
 
 

@@ -94,9 +94,8 @@ def show(as_json: bool) -> None:
     """Show which keys are in use, by their fingerprints, and where they come from."""
     app = configured()
     ring = keys.load(app.config)
-    roles = [("current", ring.current), *([("next", ring.next)] if ring.next else [])]
-    roles += [("previous", each) for each in reversed(ring.fallbacks)]
-    rows = [{"role": r, "fingerprint": fingerprint(k), "length": len(k), "bits": bits(k)} for r, k in roles]
+    roles = [("current", ring.current), ("next", ring.next), *(("previous", key) for key in reversed(ring.fallbacks))]
+    rows = [{"role": r, "fingerprint": fingerprint(k), "length": len(k), "bits": bits(k)} for r, k in roles if k]
     due = ring.since + app.permanent_session_lifetime if ring.since and ring.fallbacks else None
     report = {"environment": app.config["APP_ENV"], "source": ring.source, "since": ring.since, "retire_after": due}
     lines = [f"{name.replace('_', ' '):<13} {value}" for name, value in report.items() if value]

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flask import Config
+from werkzeug.utils import import_string
 
 from . import keys, settings, web
 from .files import foreign_dotenv, key_files, read_secret
@@ -24,7 +25,13 @@ def examine(config: Config) -> list[Problem]:
     found = [*keys.check(config)[1], *settings.check(config)]
     if not any(problem.id == "setting-type" for problem in found):
         found += [*web.check(config), *weak(config)]
-    found += [*files(config), *filter(None, [foreign_dotenv(project_root(config.root_path))])]
+    for name in settings.entries(config["CHECKS"]):
+        check, fix = import_string(name, silent=True), settings.fix(config, "CHECKS", [])
+        found += check(config) if check else [Problem("check-missing", f"CHECKS has {name!r}, which is not there", fix)]
+    try:
+        found += [*files(config), *filter(None, [foreign_dotenv(project_root(config.root_path))])]
+    except StartupError as error:  # of a file that vanishes meanwhile
+        found += error.problems
     return sorted(StartupError(*found).problems, key=lambda problem: problem.level)
 
 
@@ -48,9 +55,8 @@ def weak(config: Config) -> Iterator[Problem]:
 def files(config: Config) -> Iterator[Problem]:
     """Problems of the files that hold keys: who can read them, and whether git has them."""
     root = project_root(config.root_path)
-    paths = [root / ".env", *(path for path in config[settings.SOURCES]["files"] if path.parent.name == "instance")]
     found: list[object] = [*keys.development_keys(root)]
-    others = dict.fromkeys(paths, 0o077)
+    others = dict.fromkeys([root / ".env", config[settings.SOURCES]["files"][-1]], 0o077)
     with suppress(StartupError):  # a platform may mount files for a group, and such that can't be changed
         secrets = settings.secret_files(config)
         found += [read_secret(path, name) for name, path in secrets.items()]

@@ -1,6 +1,5 @@
 """Flask-DebugToolbar: for this machine alone, under the page's own policy, with a Security panel."""
 
-from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from threading import Thread
@@ -30,15 +29,9 @@ FORWARDED = "Forwarded X-Forwarded-For X-Forwarded-Host X-Real-IP Via CF-Connect
 
 def init_app(app: Flask, ring: keys.KeyRing) -> None:
     """Put the toolbar into every page that is asked for from this machine. `app` has no keys yet."""
-    shown: dict[str, Any] = {"ring": ring}
-    app.extensions["flask_secure.panel"] = shown
+    shown: dict[str, Any] = app.extensions.setdefault("flask_secure.panel", {"ring": ring})
     config = copy(app.config)  # without the keys, which the doctor reads where they come from
-
-    def check() -> None:
-        with suppress(StartupError):  # of a file that vanishes meanwhile
-            shown["problems"] = doctor.examine(config)
-
-    Thread(target=check, daemon=True).start()  # git may take long
+    Thread(target=lambda: shown.update(problems=doctor.examine(config)), daemon=True).start()  # git may take long
     policy = dict(app.config["CONTENT_SECURITY_POLICY"] or {})
     policy |= {"script-src": [*policy.get("script-src", []), SCRIPT], "style-src-attr": STYLES.split()}
     app.config.update(CONTENT_SECURITY_POLICY=policy, DEBUG_TB_HOSTS=ThisMachine())

@@ -9,6 +9,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 TRUSTED_HOSTS = None  # the names that the service answers to; required in production
 TRUSTED_PROXIES = 0  # how many reverse proxies stand in front, whose X-Forwarded-* headers are believed
 CSRF_TRUSTED_ORIGINS: list[str] = []  # other origins that may post: ["https://app.example.org"]
+CHECKS: list[str] = []  # the service's own, which `flask doctor` runs too: "shop.stock:check"
 HEALTH_CHECKS = ["/healthz", "/readyz"]  # answered whatever the Host header, since probes come by IP address
 UNPREFIXED_VARIABLES = ["TRUSTED_HOSTS", "TRUSTED_PROXIES"]  # settings that variables give without FLASK_, verbatim
 # What a page may load, and from where. A later layer adds to it by name: {"img-src": ["'self'", "https://..."]}.

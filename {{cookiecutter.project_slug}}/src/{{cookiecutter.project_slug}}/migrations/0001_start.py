@@ -1,0 +1,14 @@
+"""An empty database. `flask db revision "what changes"` writes the next migration, from the models."""
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing is there yet."""
+
+
+def downgrade() -> None:
+    """Nothing was there before."""
