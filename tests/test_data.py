@@ -70,7 +70,7 @@ def test_the_default_gains_nothing(tmp_path: Path) -> None:
     assert all(Path(name).stem in hook for name in trees["accounts"] - trees["nothing"])
     for path in tmp_path.rglob("*"):
         if path.is_file() and ".git" not in path.parts:
-            assert not re.search(rb"(?m)^\s*#%|cookiecutter\.data", path.read_bytes()), path
+            assert not re.search(rb"(?m)^\s*# %|cookiecutter\.data", path.read_bytes()), path
     words = re.compile(r"(?i)sqlalchemy|alembic|argon2|database_url|limiter")
     for name, data in files(tmp_path / "nothing" / SLUG).items():
         if not name.startswith("src/flask_secure") and name != "uv.lock":

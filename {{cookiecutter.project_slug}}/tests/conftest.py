@@ -1,13 +1,13 @@
 """What the tests share: the service under test, and a client of it."""
 
-#% if cookiecutter.data == "nothing"
+# % if cookiecutter.data == "nothing"
 import os
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 
 import pytest
-#% else
+# % else
 import os
 import secrets
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from types import ModuleType
 
 import pytest
 import sqlalchemy as sa
-#% endif
+# % endif
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -38,7 +38,7 @@ def service() -> ModuleType:
     return import_module(PACKAGE)
 
 
-#% if cookiecutter.data == "nothing"
+# % if cookiecutter.data == "nothing"
 @pytest.fixture
 def app(service: ModuleType) -> Flask:
     """The service in the testing environment."""
@@ -46,7 +46,7 @@ def app(service: ModuleType) -> Flask:
     return application
 
 
-#% else
+# % else
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[str]:
     """A database that this test has for itself: SQLite, or one on the server that TEST_DATABASE_URL names."""
@@ -77,7 +77,7 @@ def app(service: ModuleType) -> Iterator[Flask]:
         application.extensions["sqlalchemy"].engine.dispose()
 
 
-#% endif
+# % endif
 @pytest.fixture
 def client(app: Flask) -> Iterator[FlaskClient]:
     """A browser's part: `client.get("/")` gives a response, and the client keeps its cookies."""

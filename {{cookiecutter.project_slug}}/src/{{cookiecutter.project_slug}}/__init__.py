@@ -4,19 +4,19 @@ from flask import Flask
 
 import flask_secure
 
-#% if cookiecutter.data == "accounts"
+# % if cookiecutter.data == "accounts"
 from . import accounts, database, errors, health, pages
 
 
-#% elif cookiecutter.data == "database"
+# % elif cookiecutter.data == "database"
 from . import database, errors, health, pages
 
 
-#% else
+# % else
 from . import errors, health, pages
 
 
-#% endif
+# % endif
 def create_app(env: str | None = None) -> Flask:
     """Build the service for `env`: "development", "testing" or "production".
 
@@ -26,12 +26,12 @@ def create_app(env: str | None = None) -> Flask:
     app = Flask(__name__)
     flask_secure.init_app(app, env)
     errors.init_app(app)
-    #% if cookiecutter.data != "nothing"
+    # % if cookiecutter.data != "nothing"
     database.init_app(app)
-    #% endif
-    #% if cookiecutter.data == "accounts"
+    # % endif
+    # % if cookiecutter.data == "accounts"
     accounts.init_app(app)
-    #% endif
+    # % endif
     app.register_blueprint(pages.bp)
     app.register_blueprint(health.bp)
     return app

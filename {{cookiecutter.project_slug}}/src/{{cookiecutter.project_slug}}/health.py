@@ -2,10 +2,10 @@
 
 from flask import Blueprint
 
-#% if cookiecutter.data != "nothing"
+# % if cookiecutter.data != "nothing"
 from . import database
 
-#% endif
+# % endif
 bp = Blueprint("health", __name__)
 
 
@@ -18,7 +18,7 @@ def alive() -> dict[str, str]:
 @bp.get("/readyz")
 def ready() -> dict[str, str]:
     """The service can do its work: check here what it can't work without, such as a database."""
-    #% if cookiecutter.data != "nothing"
+    # % if cookiecutter.data != "nothing"
     database.check()
-    #% endif
+    # % endif
     return {"status": "ok"}
