@@ -216,7 +216,7 @@ def serve(command: Sequence[str | Path], port: int, cwd: Path, env: Mapping[str,
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
-            server.wait(20)
+            server.wait(40)  # gunicorn.conf.py gives requests under way 30
         except subprocess.TimeoutExpired:
             # werkzeug's reloader is told at the moment that its child ends, which can leave subprocess's lock taken.
             assert "run" in command, log.read_text()
