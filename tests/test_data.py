@@ -177,6 +177,7 @@ def test_the_page_on_the_database(accounts: Project, tmp_path: Path) -> None:
     assert (project / "secrets/database_url").read_text() == address
     (migration,) = (package / "migrations").glob("*_notes.py")
     assert "note" in migration.read_text()
+    assert "down_revision = '0002'" in migration.read_text()
     for command in ("ruff check --fix", "ruff format", "ruff check", "mypy", "pytest -q tests/test_database.py"):
         run("sh", "-ec", command, cwd=project, env=env)
     port = free_port()

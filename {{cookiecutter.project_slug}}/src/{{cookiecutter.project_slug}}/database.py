@@ -34,6 +34,7 @@ class Model(DeclarativeBase):
 
 db = SQLAlchemy(engine_options={"pool_pre_ping": True, "hide_parameters": True})  # no values in logs
 migrations = Alembic(metadatas=Model.metadata, run_mkdir=False)
+logging.getLogger("alembic").handlers.clear()  # Flask-Alembic's own, which would say each line twice
 
 
 def init_app(app: Flask) -> None:

@@ -2,7 +2,7 @@
 
 revision = "0001"
 down_revision = None
-branch_labels = None
+branch_labels = ("default",)  # which the next migration looks for
 depends_on = None
 
 
