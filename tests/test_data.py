@@ -117,6 +117,8 @@ def test_the_doctor_runs_the_checks_of_accounts(accounts: Project) -> None:
         "mail-missing": "error",
         "limits-in-memory": "warning",
     }
+    report = accounts.run("flask", "doctor", code=1, **production(MAIL_URL="gopher://x"))
+    assert "mail-missing" in report
     more = {"MAIL_URL": "smtp://localhost", "RATELIMIT_STORAGE_URI": "redis://localhost"}
     assert "no problem" in accounts.run("flask", "doctor", "--strict", **production(**more))
 

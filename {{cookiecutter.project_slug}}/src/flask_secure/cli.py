@@ -123,7 +123,8 @@ def step(name: str, following: str = "", option: str = "", help: str = "") -> Ca
                 raise ClickException(f"{message} CREDENTIALS_DIRECTORY=FOLDER {command(f'key {name}')}")
             else:
                 change_dotenv(root, values) if ring.source == ENV_FILE else write_key_files(values)
-                click.echo(f"{folder} now signs with the key {fingerprint(ring.current)}. Restart the service.")
+                others = ", ".join(map(fingerprint, ring.verifying())) or "none"
+                click.echo(f"{folder}: {fingerprint(ring.current)} signs, {others} verify. Restart the service.")
             click.echo(following.format(command("key")), err=True, nl=bool(following))
 
         as_text = click.Option(["--print", "printed"], is_flag=True, help="Print the variables; change no file.")

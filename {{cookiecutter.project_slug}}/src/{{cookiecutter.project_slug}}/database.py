@@ -69,7 +69,9 @@ def check() -> None:
 def unavailable(error: sa.exc.SQLAlchemyError) -> Response | Any:
     """Answer 503 while the database is away or busy; any other of its errors is one of the service."""
     is_away = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError)
-    if current_app.debug or not (is_away or getattr(error, "connection_invalidated", False)):
-        raise error
-    log.error("the database is away: %s", error)
-    return current_app.handle_http_exception(ServiceUnavailable("The database is away. Try again.", retry_after=5))
+    if "no such" in str(error) or isinstance(error, sa.exc.ProgrammingError):
+        error.add_note("Is a table or a column missing? Run: flask db upgrade")
+    elif not current_app.debug and (is_away or getattr(error, "connection_invalidated", False)):
+        log.error("the database is away: %s", error)
+        return current_app.handle_http_exception(ServiceUnavailable("The database is away.", retry_after=5))
+    raise error

@@ -59,8 +59,8 @@ def start_session(user: Account) -> None:
 
 def check(config: Config) -> Iterator[Problem]:
     """What `flask doctor` says of accounts, besides its own."""
-    if config["APP_ENV"] == "production" and not config["MAIL_URL"]:
-        yield Problem("mail-missing", "Without MAIL_URL nobody signs up", "export MAIL_URL=smtp://USER:PASSWORD@HOST")
+    if config["APP_ENV"] == "production" and not config["MAIL_URL"].startswith(("smtp://", "smtps://")):
+        yield Problem("mail-missing", "MAIL_URL names no mail server", "export MAIL_URL=smtp://USER:PASSWORD@HOST")
     if config["APP_ENV"] == "production" and config["RATELIMIT_STORAGE_URI"].startswith("memory:"):
         message = "Each process counts attempts to sign in by itself, so that the limits are higher by their number"
         yield Problem("limits-in-memory", message, "export RATELIMIT_STORAGE_URI=redis://localhost", "warning")
