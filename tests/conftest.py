@@ -21,34 +21,30 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def shared_project(factory: pytest.TempPathFactory, name: str, *options: str, **answers: str) -> Project:
     """One project for the whole run, baked and installed by whichever process comes first."""
-    shared = tmp_path_factory.getbasetemp()
+    shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    path = shared / "shared" / SLUG
-    with FileLock(shared / "shared.lock"):
+    path = shared / name / SLUG
+    with FileLock(shared / f"{name}.lock"):
         if not (path / ".venv" / "ready").exists():
-            bake(path.parent)
-            run("uv", "sync", "--quiet", "--python", sys.executable, cwd=path)
+            bake(path.parent, **answers)
+            run("uv", "sync", "--quiet", *options, "--python", sys.executable, cwd=path)
             (path / ".venv" / "ready").touch()
     return Project(path, key_of(path))
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The one with default answers."""
+    return shared_project(tmp_path_factory, "shared")
 
 
 @pytest.fixture(scope="session")
 def accounts(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The same of a project that keeps data and has accounts, with the drivers of PostgreSQL and Redis."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    path = shared / "accounts" / SLUG
-    with FileLock(shared / "accounts.lock"):
-        if not (path / ".venv" / "ready").exists():
-            bake(path.parent, data="accounts")
-            run("uv", "sync", "--quiet", "--all-extras", "--python", sys.executable, cwd=path)
-            (path / ".venv" / "ready").touch()
-    return Project(path, key_of(path))
+    """The one that keeps data and has accounts, with the drivers of PostgreSQL and Redis."""
+    return shared_project(tmp_path_factory, "accounts", "--all-extras", data="accounts")
 
 
 @pytest.fixture

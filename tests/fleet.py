@@ -18,6 +18,20 @@ from support import SLUG, clean_environ, free_port, serve
 VISITS = re.compile(r"here <strong>(\d+) times")
 
 
+def visit(connection: http.client.HTTPConnection, cookie: str) -> tuple[str, int]:
+    """Ask for the page by `connection`, and close that: the cookie that it sets, and the visits that it counts."""
+    try:
+        connection.request("GET", "/", headers={"Cookie": cookie} if cookie else {})
+        response = connection.getresponse()
+        page = response.read().decode()
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise http.client.HTTPException(str(response.status))
+    found = VISITS.search(page)
+    return (response.headers["Set-Cookie"] or "").partition(";")[0], int(found[1]) if found else 1
+
+
 @dataclass
 class Instance:
     """One gunicorn with the gunicorn.conf.py in `folder`."""
@@ -64,20 +78,10 @@ class Fleet:
             instance.busy += 1
             self.requests += 1
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=20)
-            try:
-                connection.request("GET", "/", headers={"Cookie": cookie} if cookie else {})
-                response = connection.getresponse()
-                page = response.read().decode()
-            finally:
-                connection.close()
+            return visit(http.client.HTTPConnection("127.0.0.1", instance.port, timeout=20), cookie)
         finally:
             with self.lock:
                 instance.busy -= 1
-        if response.status != 200:
-            raise http.client.HTTPException(str(response.status))
-        found = VISITS.search(page)
-        return (response.headers["Set-Cookie"] or "").partition(";")[0], int(found[1]) if found else 1
 
     def use(self, session: tuple[str, int]) -> tuple[str, int]:
         """Use a session once more, and count it when it is lost or when the request fails."""

@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from fleet import VISITS, Fleet
+from fleet import Fleet, visit
 from support import SLUG, Project, bake, clean_environ, commit_all, fetch, free_port, need, run
 
 pytestmark = pytest.mark.xdist_group("host")  # one worker has its machine
@@ -233,17 +233,7 @@ class BehindNginx(Fleet):
     def get(self, cookie: str) -> tuple[str, int]:
         with self.lock:
             self.requests += 1
-        connection = self.host.connect()
-        try:
-            connection.request("GET", "/", headers={"Cookie": cookie} if cookie else {})
-            response = connection.getresponse()
-            page = response.read().decode()
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise http.client.HTTPException(str(response.status))
-        found = VISITS.search(page)
-        return (response.headers["Set-Cookie"] or "").partition(";")[0], int(found[1]) if found else 1
+        return visit(self.host.connect(), cookie)
 
 
 def test_every_line_that_is_not_run_is_on_the_page(host: Host) -> None:

@@ -111,10 +111,10 @@ def read_secret(path: Path, name: str) -> str:
 
 
 def write_key_files(values: Mapping[str, str | None]) -> None:
-    """Put the keys in `values` into their files, each in one step. Raises StartupError."""
+    """Put the keys in `values` into their files, each in one step, in that order. Raises StartupError."""
     files = key_files()
-    for name, path in reversed(files.items()):  # so that who reads between two steps has each key, one perhaps twice
-        text = f"{values[name]}\n" if values[name] else ""
+    for name, value in values.items():  # read the other way round, so that a reader between two steps has every key
+        path, text = files[name], f"{value}\n" if value else ""
         if text.strip() != (read_secret(path, name) if path.exists() else ""):  # else it keeps its time
             with replacing(path, like=path if path.exists() else files["SECRET_KEY"]) as draft:
                 draft.write_text(text)

@@ -97,7 +97,7 @@ def read(config: Config) -> KeyRing:
 
 
 def to_variables(ring: KeyRing) -> dict[str, str | None]:
-    """The variables that say `ring`, in an order that loses no key, None for one to remove. Raises StartupError."""
+    """The variables of `ring`, in the order in which to write them, None for one to remove. Raises StartupError."""
     if any(not isinstance(key, str) or re.search(r"[\s,'\"#]", key) for key in (ring.current, *ring.verifying())):
         message = "A key of bytes, or with white space, a quote, # or a comma, can't be kept in variables"
         raise StartupError(Problem("key-characters", message, f"{command('key revoke')}  # which logs everyone out"))
