@@ -21,7 +21,7 @@ def bare() -> Flask:
     app = Flask("my_flask_service")
     app.config.update({name: ours().config[name] for name in SETTINGS}, SECRET_KEY=os.environ["SECRET_KEY"])
     app.register_blueprint(pages.bp)
-    app.register_blueprint(health.bp)
+    health.init_app(app)
     return app
 
 
@@ -41,6 +41,7 @@ def by_hand() -> Flask:
         frame_options=headers["X-Frame-Options"],
         permissions_policy=headers["Permissions-Policy"],
         referrer_policy=headers["Referrer-Policy"],
+        force_https=False,  # which the reverse proxy in front does
     )
     CSRFProtect(app)
     return app

@@ -10,7 +10,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from measure import compare, cpu_seconds, finish
 from support import SLUG, bake, clean_environ, production, run
 
-LIMIT = 1.08
 BARE = """
 from flask import Flask
 
@@ -32,5 +31,5 @@ if __name__ == "__main__":
         start = partial(cpu_seconds, cwd=work, env=clean_environ(**production()))
         python = work / "venv" / "bin" / "python"
         finish(
-            compare("start-up", lambda: start([python, "-c", SERVICE]), lambda: start([python, "-c", BARE]), LIMIT, 41)
+            compare("start-up", lambda: start([python, "-c", SERVICE]), lambda: start([python, "-c", BARE]), rounds=41)
         )

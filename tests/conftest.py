@@ -1,15 +1,20 @@
 """What the tests share: one project baked with default answers, and one environment for it."""
 
 import os
+import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, Page, sync_playwright
-from support import SLUG, Project, bake, clean_environ, free_port, key_of, need, run, serve
+from servers import Server, postgresql
+from sites import LIBRARIES, Elsewhere
+from support import SLUG, TEMPLATE, Project, bake, clean_environ, free_port, key_of, need, run, serve, template_before
+
+pytest_plugins = ["redacted_reports"]
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -21,7 +26,9 @@ ARGUMENTS = [
 ]
 
 
-def shared_project(factory: pytest.TempPathFactory, name: str, *options: str, **answers: str) -> Project:
+def shared_project(
+    factory: pytest.TempPathFactory, name: str, *options: str, is_before: bool = False, **answers: str
+) -> Project:
     """One project for the whole run, baked and installed by whichever process comes first."""
     shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -29,7 +36,8 @@ def shared_project(factory: pytest.TempPathFactory, name: str, *options: str, **
     path = shared / name / SLUG
     with FileLock(shared / f"{name}.lock"):
         if not (path / ".venv" / "ready").exists():
-            bake(path.parent, **answers)
+            template = template_before(shared / f"{name}-template") if is_before else TEMPLATE
+            bake(path.parent, template=template, **answers)
             run("uv", "sync", "--quiet", *options, "--python", sys.executable, cwd=path)
             (path / ".venv" / "ready").touch()
     return Project(path, key_of(path))
@@ -45,6 +53,30 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def accounts(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The one that keeps data and has accounts, with the drivers of PostgreSQL and Redis."""
     return shared_project(tmp_path_factory, "accounts", "--all-extras", data="accounts")
+
+
+@pytest.fixture(scope="session")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One of the release before that has accounts, with its own dependencies."""
+    return shared_project(tmp_path_factory, "before", "--all-extras", is_before=True, data="accounts")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "SQLite":
+        return f"sqlite:///{tmp_path}/data.sqlite"
+    server: Server = request.getfixturevalue("server")
+    name = f"d{secrets.token_hex(4)}"
+    address = f"postgresql://postgres@127.0.0.1:{server.port}"
+    run("psql", f"{address}/postgres", "-qc", f"CREATE DATABASE {name}", cwd=tmp_path)
+    return f"{address}/{name}"
 
 
 @pytest.fixture
@@ -95,3 +127,36 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert wrong == []
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    """A page on which things may go wrong."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Callable[..., str]]:
+    """Makes other sites; gives their addresses."""
+    sites = Elsewhere()
+    yield sites.make
+    sites.close()
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the libraries that the recipes are about; gives its python."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    place = shared / "libraries"
+    with FileLock(shared / "libraries.lock"):
+        if not (place / "ready").exists():
+            run("uv", "venv", "--quiet", "--python", sys.executable, place, cwd=shared)
+            run("uv", "pip", "install", "--quiet", "--python", place, *LIBRARIES, cwd=shared)
+            (place / "ready").touch()
+    return place / "bin" / "python"

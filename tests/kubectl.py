@@ -54,26 +54,34 @@ def start() -> None:
 
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    for option in ("--from-file", "--output", "--filename", "--dry-run"):
+    for option in ("--output", "--filename", "--dry-run", "--patch-file"):
         parser.add_argument(option)
+    parser.add_argument("--from-file", action="append")
     command = words[words.index("--") + 1 :] if "--" in words else []
     given, rest = parser.parse_known_args(words[: -len(command) - 1] if command else words)
     match rest:
         case ["create", "secret", "generic", name]:
-            item, _, path = given.from_file.rpartition("=")
-            sources = {item: Path(path)} if item else {each.name: each for each in Path(path).iterdir()}
-            data = {each: b64encode(source.read_bytes()).decode() for each, source in sources.items()}
+            data = {}
+            for each in given.from_file:
+                item, _, path = each.rpartition("=")
+                for source in Path(path).iterdir() if Path(path).is_dir() else [Path(path)]:
+                    data[item or source.name] = b64encode(source.read_bytes()).decode()
             secret = json.dumps({"kind": "Secret", "metadata": {"name": name}, "data": data})
             if given.dry_run == "client":
                 print(secret)
             else:
                 with (STORE / f"{name}.json").open("x") as file:
                     file.write(secret)
-        case ["replace"]:
-            secret = sys.stdin.read()
-            path = STORE / f"{json.loads(secret)['metadata']['name']}.json"
-            assert path.exists()
-            path.write_text(secret)
+        case ["patch", "secret", name]:
+            path = STORE / f"{name}.json"
+            secret = json.loads(path.read_text())
+            patch = yaml.safe_load(Path(given.patch_file).read_text())
+            assert patch.get("metadata", {}).get("name", name) == name
+            texts = patch.get("stringData", {}).items()
+            given_as_text = {item: b64encode(text.encode()).decode() for item, text in texts}
+            # A strategic merge: what the patch does not name stays.
+            secret["data"] |= patch.get("data", {}) | given_as_text
+            path.write_text(json.dumps(secret))
         case ["get", "secret", name]:
             item = given.output.removeprefix("jsonpath={.data.").removesuffix("}")
             print(json.loads((STORE / f"{name}.json").read_text())["data"].get(item, ""), end="")

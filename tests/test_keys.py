@@ -13,23 +13,28 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from click import ClickException
+from click import ClickException, Context
 from click.testing import CliRunner, Result
 from flask import Flask
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from itsdangerous import BadSignature, TimestampSigner
-from support import LIBRARY, OwnService, Project, clean_environ, key_of, production, run
+from support import LIBRARY, SLUG, OwnService, Project, clean_environ, key_of, production, run
 
 import flask_secure
-from flask_secure import StartupError, cli, keys
+from flask_secure import StartupError, cli, key_text, rotation, sources
+from flask_secure.checks import keys
+from flask_secure.loading import Record
+from flask_secure.ring import Ring, fingerprint, generate
 from flask_secure.strength import weakness
 
 KEYS = [secrets.token_hex(32) for _ in range(12)]
@@ -50,6 +55,11 @@ PUBLISHED = """
 in_one_home = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 
 
+def record_of(app: Flask) -> Record:
+    record: Record = app.extensions["flask_secure"]
+    return record
+
+
 class Home:
     """The folder of a plain Flask application, which is run in this process."""
 
@@ -60,7 +70,8 @@ class Home:
         """The application, which sets `code` before init_app."""
         app = Flask("service", root_path=str(self.path), instance_path=str(self.instance.parent))
         app.config.update(code)
-        flask_secure.init_app(app, env)
+        with nullcontext() if env else Context(cli.main):  # the flask command, which goes by .env
+            flask_secure.init_app(app, env)
         return app
 
     def in_use(self, env: str | None = "production", **code: object) -> tuple[Any, list[Any]]:
@@ -110,6 +121,12 @@ class Home:
         lines = result.stdout.splitlines()
         assert all(re.fullmatch(r"[A-Z_]+=\S+", line) for line in lines), len(lines)
         return dict(line.split("=", 1) for line in lines)
+
+    def printed_with_keys(self, *arguments: str) -> dict[str, str]:
+        """The variables that `flask key ARGUMENTS` prints, of a key with characters of any kind."""
+        result = CliRunner().invoke(cli.key, list(arguments))
+        assert result.exit_code == 0, result.output
+        return dict(line.split("=", 1) for line in result.stdout.splitlines())
 
     def rotate(self) -> None:
         """What a single instance can do at once."""
@@ -381,7 +398,9 @@ def test_fallbacks_that_are_not_a_list_are_an_error(home: Home, fallbacks: objec
     """Of a text, Flask would make a signing key of each character."""
     (problem,) = home.problems(SECRET_KEY=KEYS[0], SECRET_KEY_FALLBACKS=fallbacks).problems
     assert problem.message.startswith("SECRET_KEY_FALLBACKS in the application")
-    assert problem.fix == "SECRET_KEY_FALLBACKS = None  # in the application"
+    kept = {KEYS[1]: 'SECRET_KEY_FALLBACKS.split(",")', KEYS[1].encode(): "[SECRET_KEY_FALLBACKS]"}
+    expression = kept.get(fallbacks) if isinstance(fallbacks, str | bytes) else None  # whom they serve stay
+    assert problem.fix == f"SECRET_KEY_FALLBACKS = {expression}  # in the application"
 
 
 @pytest.mark.parametrize(
@@ -396,9 +415,14 @@ def test_a_key_in_two_roles_is_an_error_that_names_the_second(home: Home) -> Non
     os.environ |= {"SECRET_KEY": KEYS[0], "SECRET_KEY_NEXT": KEYS[0]}
     (problem,) = home.problems().problems
     assert (problem.id, problem.fix) == ("key-repeated", "unset SECRET_KEY_NEXT")
-    os.environ |= {"SECRET_KEY_NEXT": KEYS[1], "SECRET_KEY_FALLBACKS": f"{KEYS[2]},{KEYS[2]}"}
+    os.environ |= {"SECRET_KEY_NEXT": KEYS[1], "SECRET_KEY_FALLBACKS": f"{KEYS[2]},{KEYS[3]},{KEYS[2]}"}
     (problem,) = home.problems().problems
-    assert (problem.id, problem.fix) == ("key-repeated", "unset SECRET_KEY_FALLBACKS")
+    assert problem.id == "key-repeated"
+    output = run("sh", "-c", f'{problem.fix}; printf %s "$SECRET_KEY_FALLBACKS"', cwd=home.path, env=dict(os.environ))
+    assert output.split(",") == KEYS[2:4]
+    os.environ["SECRET_KEY_FALLBACKS"] = KEYS[0]
+    (problem,) = home.problems().problems
+    assert problem.fix == "unset SECRET_KEY_FALLBACKS"
 
 
 @pytest.mark.parametrize("name", [*ROLES, "SECRET_KEY__X", "SECRET_KEY_NEXT__X", "SECRET_KEY_FALLBACKS__0"])
@@ -609,9 +633,9 @@ def fingerprint_in_use(service: OwnService) -> str:
 
 
 def test_the_flask_command_has_the_key_of_env_verbatim(service: OwnService) -> None:
-    key = '"a$HOME$PATH 12e45' + KEYS[0]
+    key = 'a"$HOME$PATH#12e45' + KEYS[0]
     service.env.write_text(f"APP_ENV=development\nSECRET_KEY='{key}'\n")
-    assert fingerprint_in_use(service) == keys.fingerprint(key)
+    assert fingerprint_in_use(service) == fingerprint(key)
 
 
 def test_a_key_that_the_flask_command_would_expand_is_rejected(service: OwnService) -> None:
@@ -642,6 +666,29 @@ def test_a_bare_clone_is_told_one_command_and_nothing_about_production(service: 
     service.flask("routes")
 
 
+def test_what_flask_takes_from_env_counts_in_development_alone(service: OwnService) -> None:
+    """`flask doctor` says of production what `python -m flask_secure doctor` and gunicorn say of it."""
+    (service.path / "hidden").write_text("long and secret")
+    lines = ["TRUSTED_HOSTS=example.org", "FLASK_SESSION_COOKIE_HTTPONLY=false", "FLASK_DB_PASSWORD_FILE=hidden"]
+    service.env.write_text("\n".join([service.env.read_text().rstrip(), *lines, ""]))
+
+    def findings(program: str, *command: str, code: int, **more: str) -> list[str]:
+        env = clean_environ(PYTHONPATH=str(service.path / "src"), **more)
+        program = str(service.project.program(program))
+        output = run(program, *command, "doctor", "--json", "--env", "production", cwd=service.path, code=code, env=env)
+        return sorted(problem["id"] for problem in json.loads(output)["findings"])
+
+    key = {"SECRET_KEY": secrets.token_hex(32)}
+    assert findings("flask", code=1, **key) == ["hosts-missing"]
+    assert findings("python", "-m", "flask_secure", code=1, **key) == ["hosts-missing"]
+    both = key | {"TRUSTED_HOSTS": "example.com"}
+    assert findings("flask", code=0, **both) == []
+    assert "DB_PASSWORD" not in service.flask("config", "--env", "production")
+    assert "FLASK_SESSION_COOKIE_HTTPONLY" in service.flask("config")
+    output = service.flask("routes", code=1, APP_ENV="production", **key)
+    assert "hosts-missing" in output
+
+
 def test_a_parent_folders_env_is_rejected_by_name(service: OwnService) -> None:
     foreign = service.path.parent / ".env"
     service.env.rename(foreign)
@@ -650,8 +697,13 @@ def test_a_parent_folders_env_is_rejected_by_name(service: OwnService) -> None:
         assert "env-foreign" in output
         assert str(foreign) in output
         assert key_of(foreign.parent) not in output
-    assert "export FLASK_SKIP_DOTENV=1" in output
-    service.flask("--app", "my_flask_service", "routes", FLASK_SKIP_DOTENV="1", **production())
+    skipped = service.flask("doctor", code=1, **production())
+    fix = f"export FLASK_SKIP_DOTENV=1 FLASK_APP={SLUG}"
+    assert fix in skipped
+    service.flask("routes", FLASK_SKIP_DOTENV="1", FLASK_APP=SLUG, **production())
+    assert "uv run flask key init" in output
+    service.flask("key", "init")
+    service.flask("routes")
 
 
 @pytest.mark.parametrize("is_project", [False, True], ids=["folder", "project"])
@@ -781,7 +833,7 @@ def test_show_tells_roles_by_fingerprints(development: Home) -> None:
     shown = show(development)
     rows = {row["role"]: row["fingerprint"] for row in shown["keys"]}
     roles = zip(("current", "next", "previous"), ROLES, strict=True)
-    assert rows == {role: keys.fingerprint(values[name]) for role, name in roles}
+    assert rows == {role: fingerprint(values[name]) for role, name in roles}
     assert (shown["environment"], shown["source"]) == ("development", ".env")
     text = development.key("show").stdout
     assert all(each in text for each in rows.values())
@@ -796,16 +848,55 @@ def test_revoke_replaces_keys_that_are_rejected(home: Home) -> None:
         assert home.in_use(None)[1] == []
 
 
-@pytest.mark.parametrize("character", [",", "#", "'", '"', " "])
-def test_a_key_that_a_list_or_a_line_cannot_hold_is_not_rotated(home: Home, character: str) -> None:
-    key, quote = f"{KEYS[0]}{character}{KEYS[1]}", '"' if character == "'" else "'"
+IN_ENV = [KEYS[0] + "," + KEYS[1], KEYS[0] + " " + KEYS[1], '"' + KEYS[0], "'" + KEYS[0]]
+
+
+@pytest.mark.parametrize("key", IN_ENV, ids=["comma", "space", "double quote", "quote"])
+def test_a_key_that_a_list_or_a_line_cannot_hold_is_rejected_at_start_up(home: Home, key: str) -> None:
+    """Otherwise `stage` would be the first to say so, and only `revoke` would be left."""
+    quote = '"' if "'" in key else "'"
     home.env.write_text(f"APP_ENV=development\nSECRET_KEY={quote}{key}{quote}\n")
-    assert home.in_use(None) == (key, [])
+    assert home.ids(None) == ["key-characters"]
     before = home.env.read_bytes()
     assert "[key-characters]" in home.key("stage", code=1).stderr
     assert home.env.read_bytes() == before
     home.key("revoke", "--yes")
     home.app(None)
+
+
+@pytest.mark.parametrize("character", list("#'\"$`\\;&|<>(){}[]!*?~%^=+:@"))
+def test_a_key_with_any_other_character_is_rotated(home: Home, character: str) -> None:
+    """In .env, in variables and in files."""
+    key = f"{KEYS[0]}{character}{KEYS[1]}"
+    quote = '"' if character == "'" else "'"
+    text = key.replace("\\", "\\\\")
+    home.env.write_text(f"APP_ENV=development\nSECRET_KEY={quote}{text}{quote}\n")
+    assert home.in_use(None) == (key, [])
+    home.rotate()
+    assert home.in_use(None)[1] == [key]
+    home.env.unlink()
+    (home.path / "secret_key").write_text(key)
+    os.environ |= {"APP_ENV": "production", "CREDENTIALS_DIRECTORY": str(home.path)}
+    assert home.in_use() == (key, [])
+    home.rotate()
+    assert home.in_use()[1] == [key]
+    del os.environ["CREDENTIALS_DIRECTORY"]
+    os.environ["SECRET_KEY"] = key
+    os.environ |= home.printed_with_keys("stage")
+    os.environ |= home.printed_with_keys("promote")
+    del os.environ["SECRET_KEY_NEXT"]
+    assert home.in_use()[1] == [key]
+
+
+@pytest.mark.parametrize("text", ['["{0}"]', '["{0}", "{1}"]', '"{0},{1}"', "'{0}'"])
+def test_a_list_in_json_or_in_quotes_is_rejected_at_start_up(home: Home, text: str) -> None:
+    os.environ |= {"SECRET_KEY": KEYS[0], "SECRET_KEY_FALLBACKS": text.format(*KEYS[1:])}
+    assert home.ids() == ["fallbacks-type"]
+    del os.environ["SECRET_KEY"], os.environ["SECRET_KEY_FALLBACKS"]
+    (home.path / "secret_key").write_text(KEYS[0])
+    (home.path / "secret_key_fallbacks").write_text(text.format(*KEYS[1:]))
+    os.environ["CREDENTIALS_DIRECTORY"] = str(home.path)
+    assert home.ids() == ["fallbacks-type"]
 
 
 @pytest.mark.parametrize("step", [("stage",), ("promote",), ("revoke", "--yes")], ids=lambda step: step[0])
@@ -848,6 +939,41 @@ def test_a_full_disk_leaves_no_env_without_a_key(home: Home) -> None:
     home.app(None)
 
 
+@pytest.mark.parametrize("error", [1, 38, 95], ids=["EPERM", "ENOSYS", "EOPNOTSUPP"])
+def test_init_works_without_hard_links(home: Home, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    """exFAT and some shared folders have none."""
+
+    def link(*_: object) -> None:
+        raise OSError(error, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    home.key("init")
+    assert stat.S_IMODE(home.env.stat().st_mode) == 0o600
+    assert home.others() == {"pyproject.toml"}
+    home.app("development")
+
+
+def test_without_hard_links_an_env_that_appears_meanwhile_stays(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(_: object, target: Path) -> None:
+        target.write_text("A=1\n")
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    assert "[file-unwritable]" in home.key("init", code=1).stderr
+    assert home.env.read_text() == "A=1\n"
+
+
+@pytest.mark.parametrize("name", [".env.draft-abcd1234", ".env.abcd1234"], ids=["now", "of 0.3"])
+def test_what_a_killed_command_left_is_removed_by_the_next(development: Home, name: str) -> None:
+    leftover = development.path / name
+    leftover.mkdir()
+    (leftover / "draft").write_text(f"SECRET_KEY={KEYS[0]}\n")
+    (development.path / ".env.backup12").mkdir()  # the owner's
+    development.key("stage")
+    assert not leftover.exists()
+    assert (development.path / ".env.backup12").exists()
+
+
 @pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
 def test_a_read_only_folder_is_one_line(home: Home, existing: bool) -> None:
     if existing:
@@ -886,7 +1012,7 @@ def test_two_inits_at_once_report_one_new_key(home: Home, empty: bool) -> None:
     results = home.at_once("init")
     new = [output for _, output in results if "new key" in output]
     assert len(new) == 1
-    assert keys.fingerprint(home.values()["SECRET_KEY"]) in new[0]
+    assert fingerprint(home.values()["SECRET_KEY"]) in new[0]
     assert all("as it is" in output for _, output in results if output != new[0])
     assert home.env.read_text().count("SECRET_KEY=") == 1
 
@@ -1042,14 +1168,14 @@ def test_between_two_writes_of_a_promotion_every_key_verifies(
     assert len(done) == writes
     assert set(key_files.in_use()) == set(before)
     assert len(key_files.in_use()) == len(before)
-    ring, problems = keys.check(key_files.home.app().config)
+    ring, problems = keys.check(record_of(key_files.home.app()))
     assert ring is not None
     assert [(each.id, each.level) for each in problems] == [("key-repeated", "warning")] * (writes > 0)
     assert all(each.fix.endswith("key promote") for each in problems)
     assert "key promote" in key_files.key("stage", code=1).stderr
     key_files.key("promote")
     assert key_files.in_use() == [before[1], before[0]]
-    assert keys.check(key_files.home.app().config)[1] == []
+    assert keys.check(record_of(key_files.home.app()))[1] == []
 
 
 @pytest.mark.parametrize("reads", [1, 2])
@@ -1057,7 +1183,7 @@ def test_a_promotion_between_two_reads_hides_no_key(
     key_files: KeyFiles, monkeypatch: pytest.MonkeyPatch, reads: int
 ) -> None:
     """An instance that starts has read so many files when the promotion begins and ends."""
-    config, read, done = key_files.home.app().config, keys.read_secret, []
+    record, read, done = record_of(key_files.home.app()), sources.read_secret, []
     key_files.key("stage")
     before = set(key_files.in_use())
 
@@ -1068,10 +1194,21 @@ def test_a_promotion_between_two_reads_hides_no_key(
             key_files.key("promote")
         return text
 
-    monkeypatch.setattr(keys, "read_secret", interrupted)
-    ring = keys.load(config)
+    monkeypatch.setattr(sources, "read_secret", interrupted)
+    ring = keys.load(record)
     assert {ring.current, *ring.verifying()} == before
     assert key_files.texts()["secret_key_next"] == ""
+
+
+def test_a_key_file_that_nobody_may_write_is_replaced(key_files: KeyFiles) -> None:
+    """A mode of 0400 is the file's, and the new one gets it when it has been written."""
+    path = key_files.path / "secret_key"
+    path.chmod(0o400)
+    obeying = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    environ = {**os.environ, "PYTHONPATH": str(LIBRARY.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    for step in ("stage", "promote"):
+        run(*obeying, sys.executable, "-m", "flask_secure", "key", step, cwd=key_files.home.path, env=environ)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
 
 
 def test_a_read_only_copy_of_key_files_names_the_originals(key_files: KeyFiles) -> None:
@@ -1130,7 +1267,7 @@ def test_the_page_on_changing_the_key(service: OwnService) -> None:
     assert second != first
     assert not [key for key in (first, second) if key in output]
     before, after = re.findall("^current +([0-9a-f]{12})", output, re.MULTILINE)
-    assert (before, after) == (keys.fingerprint(first), keys.fingerprint(second))
+    assert (before, after) == (fingerprint(first), fingerprint(second))
     assert "previous" in output
     variables = production()
     output = run("sh", "-ec", in_variables, cwd=service.path, env=env | variables)
@@ -1154,16 +1291,16 @@ class Rotation(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.ring = keys.KeyRing(keys.ENVIRONMENT, keys.generate())
+        self.ring = Ring(sources.Variables(), generate())
         self.signed: list[tuple[bytes, timedelta]] = []
         self.dropped: set[str] = set()
         with patch.dict(os.environ, clean_environ(TRUSTED_HOSTS="localhost"), clear=True):
-            self.config = Home(Path(__file__).parent / "nowhere").app(SECRET_KEY=self.ring.current).config
+            self.record = record_of(Home(Path(__file__).parent / "nowhere").app(SECRET_KEY=self.ring.current))
 
-    def step(self, change: Any, **options: bool) -> bool:
+    def step(self, change: Any, **options: Any) -> bool:
         before = {self.ring.current, *self.ring.verifying()}
         try:
-            self.ring = change(self.ring, self.LIFETIME, **options)
+            self.ring = change(self.ring, **options)
         except ClickException:
             assert before == {self.ring.current, *self.ring.verifying()}
             return False
@@ -1182,35 +1319,35 @@ class Rotation(RuleBasedStateMachine):
         passed = timedelta(days=days)
         self.signed = [(cookie, age + passed) for cookie, age in self.signed]
         if self.ring.since is not None:
-            self.ring = self.ring._replace(since=self.ring.since - passed)
+            self.ring = replace(self.ring, since=self.ring.since - passed)
 
     @rule()
     def stage(self) -> None:
-        current, staged = self.ring.current, self.step(cli.staged)
+        current, staged = self.ring.current, self.step(rotation.stage)
         assert self.ring.current == current
         assert not staged or self.ring.next is not None
 
     @rule()
     def promote(self) -> None:
-        following, promoted = self.ring.next, self.step(cli.promoted)
+        following, promoted = self.ring.next, self.step(rotation.promote)
         assert promoted == (following is not None)
         assert not promoted or self.ring.current == following
 
     @rule()
     def retire(self) -> None:
-        self.step(cli.retired)
+        self.step(rotation.retire, lifetime=self.LIFETIME)
 
     @precondition(lambda self: self.ring.fallbacks)
     @rule()
     def force_retirement(self) -> None:
-        assert self.step(cli.retired, force=True)
+        assert self.step(rotation.retire, lifetime=self.LIFETIME, force=True)
         current = TimestampSigner(self.ring.current)
         self.signed = [(cookie, age) for cookie, age in self.signed if current.validate(cookie)]
 
     @precondition(lambda self: len(self.signed) > 2)
     @rule()
     def revoke(self) -> None:
-        assert self.step(cli.revoked, yes=True)
+        assert self.step(rotation.revoke)
         assert self.ring.verifying() == []
         self.signed.clear()
 
@@ -1228,9 +1365,9 @@ class Rotation(RuleBasedStateMachine):
 
     @invariant()
     def variables_hold_it_and_are_accepted(self) -> None:
-        values = {name: value for name, value in keys.to_variables(self.ring).items() if value is not None}
+        values = {name: value for name, value in key_text.to_variables(self.ring).items() if value is not None}
         with patch.dict(os.environ, clean_environ(**values), clear=True):
-            ring = keys.load(self.config)
+            ring = keys.load(self.record)
         assert (ring.current, ring.verifying()) == (self.ring.current, self.ring.verifying())
 
 

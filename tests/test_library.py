@@ -29,10 +29,10 @@ from support import (
     Project,
     clean_environ,
     commit_all,
-    copy_template,
     free_port,
     key_of,
     production,
+    release_template,
     run,
     serve,
     skip_or_fail,
@@ -45,27 +45,39 @@ from flask_secure.cli import main
 
 
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports, wherever in it; the library's own as `.name`."""
+    """The modules that a file of the library imports, wherever in it, by their full names."""
     found: set[str] = set()
+    package = path.relative_to(LIBRARY.parent).parent.parts
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level and node.module is None:
-            found.update(f".{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            found.add(f"{'.' * node.level}{node.module}")
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            found.update(f"{module}.{alias.name}" for alias in node.names)
     return found
+
+
+def module_of(name: str) -> str | None:
+    """The module of the library that `name` is, or is in."""
+    if not name.startswith("flask_secure"):
+        return None
+    path = LIBRARY.parent.joinpath(*name.split("."))
+    is_module = path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+    return name if is_module else module_of(name.rpartition(".")[0])
 
 
 def test_the_library_imports_nothing_of_a_service_and_in_one_direction() -> None:
     allowed = {"flask", "werkzeug", "itsdangerous", "click", "dotenv", "markupsafe", "jinja2", "flask_debugtoolbar"}
-    parts = {path.stem: imports(path) for path in LIBRARY.glob("*.py")}
+    parts = {}
+    for path in LIBRARY.rglob("*.py"):
+        name = ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts)
+        parts[name.removesuffix(".__init__")] = imports(path)
     assert len(parts) > 8
     for name, imported in parts.items():
-        outside = {each.partition(".")[0] for each in imported if not each.startswith(".")}
+        outside = {each.partition(".")[0] for each in imported} - {"flask_secure"}
         assert outside - sys.stdlib_module_names <= allowed, name
-        assert not any(each.startswith("..") for each in imported), name
-    own = {name: {each.strip(".") for each in imported if each[0] == "."} for name, imported in parts.items()}
+    own = {name: {module_of(each) for each in imported} - {None} for name, imported in parts.items()}
     order = list(TopologicalSorter(own).static_order())  # raises CycleError
     assert set(order) == set(parts)
     assert "create_app" not in {node.id for node in names_in(LIBRARY)}
@@ -118,7 +130,7 @@ class Plain:
         """Another folder with the application `app`, for the same environment."""
         path.mkdir(parents=True)
         (path / "app.py").write_text(app)
-        if self.command != "flask":
+        if self.command == "python -m flask_secure":
             shutil.copytree(LIBRARY, path / "flask_secure", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
         return Plain(path, self.venv, self.command)
 
@@ -133,7 +145,7 @@ def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         run("uv", "build", "--quiet", "--wheel", "--out-dir", place, TEMPLATE, cwd=place)
         wanted = list(place.glob("*.whl"))
     run("uv", "pip", "install", "--quiet", "--python", place / "venv", *wanted, "flask-debugtoolbar", cwd=place)
-    return Plain(place, place / "venv", "flask" if request.param == "wheel" else "python -m flask_secure")
+    return Plain(place, place / "venv", "flask secure" if request.param == "wheel" else "python -m flask_secure")
 
 
 @pytest.fixture
@@ -166,7 +178,7 @@ print(flask_secure.__version__)
 """
     (plain.path / "app.py").unlink()
     output = plain.run("-W", "error", "-c", script)
-    assert "flask_secure.keys" in output.splitlines()
+    assert "flask_secure.checks.keys" in output.splitlines()
     assert re.fullmatch(r"\d+\.\d+\.\d+", output.splitlines()[-1])
 
 
@@ -205,7 +217,8 @@ print(response.headers)
 print(client.post("/", base_url="https://localhost", headers={"Sec-Fetch-Site": "cross-site"}).status_code)
 """
     env = production(FLASK_DEBUG="1")
-    first, *headers, last = plain.run("-c", script, **env).strip().splitlines()
+    told, first, *headers, last = plain.run("-c", script, **env).strip().splitlines()
+    assert "__Host-app, not session" in json.loads(told)["message"]
     assert first == f"200 1000 False {env['SECRET_KEY']}"
     assert last == "403"
     text = "\n".join(headers)
@@ -237,14 +250,19 @@ def test_a_key_in_code_is_used_when_it_is_good(plain: Plain) -> None:
     (plain.path / "app.py").write_text(APP.replace("flask_secure.init", f"app.secret_key = '{key}'\nflask_secure.init"))
     env = production()
     del env["SECRET_KEY"]
-    assert plain.run("-c", "from app import app; print(app.config['SECRET_KEY'])", **env).strip() == key
+    shown = plain.run("-c", "from app import app; print(app.config['SECRET_KEY'])", **env)
+    assert shown.splitlines()[-1] == key
     assert key not in plain.run("-c", "from app import app; print(app.config)", **env)
 
 
-def test_without_the_toolbar_development_names_what_to_install(plain: Plain) -> None:
+def test_without_the_toolbar_development_starts_and_names_what_to_install(plain: Plain) -> None:
     plain.library("key", "init")
     (plain.path / "flask_debugtoolbar.py").write_text("raise ImportError\n")
-    output = plain.run("-c", "import app", code=1)
+    output = plain.run("-c", "import app", APP_ENV="development")
+    assert "pip install flask-debugtoolbar" in output
+    wanted = APP.replace("init_app(app)", "init_app(app, parts={'key', 'toolbar'})")
+    (plain.path / "app.py").write_text(wanted)
+    output = plain.run("-c", "import app", code=1, APP_ENV="development")
     assert "[toolbar-missing]" in output
     assert "flask-debugtoolbar" in output.partition("[toolbar-missing]")[2].lower()
 
@@ -264,8 +282,10 @@ def test_the_doctor_of_a_plain_application_finds_what_is_planted(plain: Plain) -
     assert found == {"file-mode", "cookie-httponly", "git-not-ignored", "git-history"}
     assert key not in output
     assert plain.command in output.replace("uv run ", "")
-    if plain.command == "flask":
-        by_flask = run(plain.venv / "bin/flask", "doctor", "--json", cwd=plain.path, code=1, env=clean_environ())
+    if plain.command == "flask secure":
+        flask = plain.venv / "bin/flask"
+        by_flask = run(flask, "secure", "doctor", "--json", cwd=plain.path, code=1, env=clean_environ())
+        assert "No such command 'key'" in run(flask, "key", "show", cwd=plain.path, code=2, env=clean_environ())
         assert json.loads(by_flask) == json.loads(output)
 
 
@@ -276,15 +296,18 @@ def test_the_commands_work_without_running_the_application(environment: Plain, t
 
     plain.library("key", "init")
     shown = [plain.library("key", "show"), plain.library("key", "show", FLASK_APP="app.py")]
-    assert json.loads(plain.library("doctor", "--json"))["environment"] == "development"
+    report = json.loads(plain.library("doctor", "--json", code=1))
+    assert report["environment"] == "development"
+    assert [problem["id"] for problem in report["findings"]] == ["load-failed"]
+    (plain.path / "was-run").unlink()  # the doctor alone runs it, in a process of its own
     assert "MAX_CONTENT_LENGTH" in plain.library("config")
     package = plain.path / "shop"
     package.mkdir()
     shutil.copy(plain.path / "app.py", package / "__init__.py")
     shutil.copy(plain.path / "app.py", package / "web.py")
     shown.append(plain.library("key", "show", FLASK_APP="shop.web:create_app('x')"))
-    if plain.command == "flask":
-        shown.append(run(plain.venv / "bin/flask", "key", "show", cwd=plain.path, env=clean_environ()))
+    if plain.command == "flask secure":
+        shown.append(run(plain.venv / "bin/flask", "secure", "key", "show", cwd=plain.path, env=clean_environ()))
     assert len({"".join(re.findall("[0-9a-f]{12}", output)) for output in shown}) == 1
     assert not (plain.path / "was-run").exists()
 
@@ -302,7 +325,8 @@ def test_the_projects_root_is_the_nearest_folder_with_a_pyproject(environment: P
     plain.library("key", "init", FLASK_APP=str(plain.path / "app.py"))
     assert len(key_of(tmp_path / "project")) == 64
     assert not (plain.path / ".env").exists()
-    shown = plain.run("-c", "from app import app; print(app.config['APP_ENV'], app.config['SECRET_KEY'])")
+    page = "from app import app; print(app.config['APP_ENV'], app.config['SECRET_KEY'])"
+    shown = plain.run("-c", page, APP_ENV="development").splitlines()[-1]
     assert shown.split() == ["development", key_of(tmp_path / "project")]
 
 
@@ -593,11 +617,7 @@ def test_a_project_of_the_last_release_is_updated(project: Project, tmp_path: Pa
     commit_all(own)
     before, key = (env_file.read_bytes(), env_file.stat().st_mode), key_of(own)
 
-    for path in template.iterdir():
-        if path.name != ".git":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    copy_template(template)
-    commit_all(template)
+    release_template(template)
     output = run(cruft, "update", "--skip-apply-ask", cwd=own, env=env)
 
     assert (env_file.read_bytes(), env_file.stat().st_mode) == before

@@ -395,3 +395,13 @@ def test_the_development_server_and_its_debugger_show_no_key(project: Project, t
         assert secret not in log
         assert secret not in page
     assert not re.search(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[\d*m)|\x1b\[1mevil", log)
+
+
+def test_flask_run_on_a_laptop_warns_of_nothing_of_ours(project: Project) -> None:
+    port = free_port()
+    command = [project.program("flask"), "run", "--port", str(port)]
+    with serve(command, port, project.path, clean_environ()) as address:
+        fetch(address)
+        log = (project.path / f"server-{port}.log").read_text()
+    assert re.findall(r"(\w+) flask_secure: .*environment development", log) == ["INFO"]
+    assert "WARNING flask_secure" not in log

@@ -80,7 +80,7 @@ OTHERS = [{}, {"Accept": "*/*"}, {"Accept": "application/json"}, {"Accept": "ima
 def test_the_page_shows_what_the_service_is(client: FlaskClient) -> None:
     page = client.get("/").text
     assert "<title>Ann &amp; &lt;Bob&gt;&#39;s</title>" in page
-    assert "A Flask service with a secret key of its own." in page
+    assert "A web service built with Flask." in page
     assert "testing" in page
     assert "fingerprint" not in page.lower()  # outside development
 
@@ -483,7 +483,7 @@ def test_logs_are_json_lines_that_name_the_request_and_hold_no_secret(server: Se
     assert (access["method"], access["path"], access["status"]) == ("GET", "/", 200)
     assert access["address"] == "127.0.0.1"
     loggers = [line["logger"] for line in lines if line.get("request_id") == rejected]
-    assert loggers[-2:] == ["flask_secure.web", "gunicorn.access"]
+    assert loggers[-2:] == ["flask_secure.csrf", "gunicorn.access"]
     assert any("Origin is https://evil.example" in str(line["message"]) for line in lines)
     assert any(line["logger"] == "gunicorn.error" and "Listening" in str(line["message"]) for line in lines)
     assert any("rejected: forged" in str(line["message"]) for line in lines)
@@ -650,7 +650,7 @@ def test_a_hostile_client(server: Server) -> None:
     """The attacks, forged sessions and slow clients at once: no 5xx, nothing hangs, and memory stays flat."""
     used, visitor, lines = [], Visitor(server), len(server.lines())
     with visitor.visiting():
-        for _ in range(3):
+        for _ in range(4):
             slow = threading.Thread(target=slow_clients, args=(server, 30, 3))
             slow.start()
             attack(server)
@@ -662,9 +662,9 @@ def test_a_hostile_client(server: Server) -> None:
     assert statistics.median(seconds for _, seconds in visitor.answers) < 0.5
     new = server.lines()[lines:]
     assert [line for line in new if line["level"] in ("ERROR", "CRITICAL")] == []
-    assert len([line for line in new if "rejected: forged" in str(line["message"])]) <= 6  # of 3000; one a minute
-    # The first round loads and caches; from then on it is flat.
-    assert used[2] - used[1] < 8_000_000, used
+    assert len([line for line in new if "rejected: forged" in str(line["message"])]) <= 6  # of 4000; one a minute
+    # The first round loads and caches. A leak grows in each of the others; more threads at once in one of them do not.
+    assert min(used[2] - used[1], used[3] - used[2]) < 8_000_000, used
 
 
 def test_a_stop_lets_requests_under_way_end(installed: Path, tmp_path: Path) -> None:

@@ -1,2 +1,2 @@
-# For the flask command. Not a secret: this file belongs into git.
+# For the `flask` command, in this folder and below. Commit this file: it holds no secret.
 FLASK_APP={{ cookiecutter.project_slug }}

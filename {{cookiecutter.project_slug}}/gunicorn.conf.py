@@ -1,17 +1,20 @@
-"""How gunicorn serves the service: `gunicorn` in this folder reads this file, and its command line wins."""
+"""The configuration of gunicorn, which reads this file if it is started in this folder.
+
+Options on its command line override these.
+"""
 
 import os
 
 wsgi_app = "{{ cookiecutter.project_slug }}:create_app()"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-threads = 128  # most wait for a slow client; a reverse proxy in front that buffers requests takes these off
-preload_app = True  # a start that fails is one line; new code and new keys need a restart
+threads = 128  # most wait for slow clients, unless a reverse proxy in front buffers requests
+preload_app = True  # a failed start is one line; new code and new keys need a restart
 keepalive = 5  # seconds
-graceful_timeout = 30  # seconds, for requests under way at the end
+graceful_timeout = 30  # seconds in which running requests can finish
 
 control_socket_disable = True
-# TRUSTED_PROXIES says to the service whose forwarded headers it believes; gunicorn itself believes none.
+# The service trusts forwarded headers as TRUSTED_PROXIES says; gunicorn itself trusts none.
 forwarded_allow_ips = ""
 secure_scheme_headers = {}
 forwarder_headers = ""

@@ -1,27 +1,20 @@
 """What the tests share: the service under test, and a client of it."""
 
-# % if cookiecutter.data == "nothing"
 import os
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 
 import pytest
-# % else
-import os
-import secrets
-from collections.abc import Iterator
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
-
-import pytest
-import sqlalchemy as sa
-# % endif
 from flask import Flask
 from flask.testing import FlaskClient
 
 PACKAGE = "{{ cookiecutter.project_slug }}"  # the service, so that no other test has to name it
+# % if cookiecutter.data == "accounts"
+pytest_plugins = ["database_fixtures", "accounts_fixtures"]  # a database and mails of its own
+# % elif cookiecutter.data == "database"
+pytest_plugins = ["database_fixtures"]  # each test has a database of its own
+# % endif
 OURS = ("APP_ENV", "SECRET_KEY", "FLASK_", "TRUSTED_", "CREDENTIALS_DIRECTORY", "DOTENV_VARIABLES")
 
 
@@ -38,7 +31,6 @@ def service() -> ModuleType:
     return import_module(PACKAGE)
 
 
-# % if cookiecutter.data == "nothing"
 @pytest.fixture
 def app(service: ModuleType) -> Flask:
     """The service in the testing environment."""
@@ -46,38 +38,6 @@ def app(service: ModuleType) -> Flask:
     return application
 
 
-# % else
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[str]:
-    """A database that this test has for itself: SQLite, or one on the server that TEST_DATABASE_URL names."""
-    if not (server := os.environ.get("TEST_DATABASE_URL")):
-        yield f"sqlite:///{tmp_path}/test.sqlite"
-        return
-    url, name = sa.make_url(server).set(drivername="postgresql+psycopg"), f"test_{secrets.token_hex(8)}"
-    with sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool).connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-        yield url.set(database=name).render_as_string(hide_password=False)
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-@pytest.fixture(autouse=True)
-def own_database(environ: None, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test meets the database of development."""
-    monkeypatch.setenv("DATABASE_URL", database)
-
-
-@pytest.fixture
-def app(service: ModuleType) -> Iterator[Flask]:
-    """The service in the testing environment, with the tables of its models."""
-    application: Flask = service.create_app("testing")
-    with application.app_context():
-        application.extensions["alembic"].upgrade()
-    yield application
-    with application.app_context():
-        application.extensions["sqlalchemy"].engine.dispose()
-
-
-# % endif
 @pytest.fixture
 def client(app: Flask) -> Iterator[FlaskClient]:
     """A browser's part: `client.get("/")` gives a response, and the client keeps its cookies."""

@@ -1,6 +1,9 @@
-"""The service as a whole: it starts with a good key alone, in production with its defences, and fails readably."""
+"""The service as a whole: it needs a strong key, has its defenses, and fails readably."""
 
 import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from types import ModuleType
 
 import pytest
@@ -19,7 +22,10 @@ def production(service: ModuleType, monkeypatch: pytest.MonkeyPatch) -> FlaskCli
     return app.test_client()
 
 
-def test_production_does_not_start_without_a_good_key(service: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_needs_a_good_key(
+    service: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TRUSTED_HOSTS", "localhost")
     monkeypatch.setenv("SECRET_KEY", "changeme")
     with pytest.raises(flask_secure.StartupError, match="key-placeholder"):
@@ -39,7 +45,8 @@ def test_every_response_has_the_security_headers(production: FlaskClient) -> Non
 
 
 def test_a_cross_site_post_is_rejected(production: FlaskClient) -> None:
-    response = production.post("/", base_url="https://localhost", headers={"Sec-Fetch-Site": "cross-site"})
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    response = production.post("/", base_url="https://localhost", headers=headers)
     assert response.status_code == 403
 
 
@@ -48,10 +55,35 @@ def test_other_hosts_are_rejected(production: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_health_checks_answer_to_any_host_without_a_session(production: FlaskClient, path: str) -> None:
+def test_health_checks_answer_to_any_host(production: FlaskClient, path: str) -> None:
     response = production.get(path, base_url="http://10.0.0.1:8000")
     assert response.json == {"status": "ok"}
     assert "Set-Cookie" not in response.headers
+
+
+def test_readiness_costs_one_check_a_second(app: Flask) -> None:
+    asked: list[float] = []
+
+    def check() -> None:
+        asked.append(time.monotonic())
+        time.sleep(0.2)
+
+    app.extensions["readiness"].checks.append(check)
+    with ThreadPoolExecutor(20) as pool:
+        responses = list(pool.map(lambda _: app.test_client().get("/readyz"), range(60)))
+    assert {response.status_code for response in responses} == {200}
+    assert len(asked) == 1
+
+
+def test_a_readiness_check_that_hangs_keeps_one_thread(app: Flask) -> None:
+    over = Event()
+    app.extensions["readiness"].checks.append(over.wait)
+    with ThreadPoolExecutor(20) as pool:
+        first = pool.submit(app.test_client().get, "/readyz")
+        others = list(pool.map(lambda _: app.test_client().get("/readyz"), range(19)))
+        over.set()
+        assert {response.status_code for response in others} == {503}
+        assert first.result().status_code == 200
 
 
 def test_errors_are_pages_for_browsers_and_problem_details_for_others(client: FlaskClient) -> None:

@@ -1,48 +1,110 @@
-"""Logs: one JSON object a line in production, readable lines in development, no secret in either."""
+"""Logs: a JSON object a line in production, readable lines in development, no secret in either."""
 
 import json
 import logging
 import os
 import re
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from flask import Flask, got_request_exception, has_request_context, request
+from flask.logging import default_handler
 
-from .redaction import REDACTED, is_secret, redacted
+from .environment import Environment
+from .redaction import REDACTED, is_secret, is_worth_hiding, redacted
 
 REQUEST_ID = "flask_secure.request_id"
+SAFE_ID = re.compile(r"[\w.:=+/-]{1,128}", re.ASCII)
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
-# The fields of gunicorn's access log, by the names of its access_log_format. No query string, no headers.
-ATOMS = {"request_id": "{x-request-id}o", "method": "m", "path": "U", "bytes": "B", "milliseconds": "M", "address": "h"}
+# The fields of gunicorn's access log, by the names of its access_log_format. There is no query
+# string and no header of the client's.
+ATOMS = {
+    "request_id": "{x-request-id}o",
+    "method": "m",
+    "path": "U",
+    "bytes": "B",
+    "milliseconds": "M",
+    "address": "h",
+}
 
 
-def init_app(app: Flask) -> None:
-    """Give the process a handler, unless it has one: from gunicorn.conf.py, from pytest or from the application."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter() if app.config["APP_ENV"] == "development" else JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])  # does nothing where there is one
+def init_app(app: Flask, environment: Environment) -> None:
+    """Give the process a handler, unless gunicorn.conf.py, pytest or the application has.
+
+    A handler that is added later, with `logging.basicConfig(force=True)` too, takes its place. A
+    plain `basicConfig` does nothing after this: `logging.error` and its like call it by themselves,
+    and their lines would show secrets.
+    """
     if app.debug:
         got_request_exception.connect(redact_exception, app)
+    logger = logging.getLogger(app.name)
+    found = list(handlers_of(logger))
+    if not all(isinstance(handler, OwnHandler) for handler in found):
+        return
+    if not found:
+        handler = OwnHandler()
+        handler.setFormatter(LineFormatter() if environment.is_local else JsonFormatter())
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logger.removeHandler(default_handler)  # Flask adds it to a logger that is used before
+
+
+def handlers_of(logger: logging.Logger) -> Iterator[logging.Handler]:
+    """The handlers that somebody has set up for `logger`: Flask's default one does not count."""
+    for handler in logger.handlers:
+        if handler is not default_handler and not isinstance(handler, logging.NullHandler):
+            yield handler
+    if logger.propagate and logger.parent is not None:
+        yield from handlers_of(logger.parent)
+
+
+class OwnHandler(logging.StreamHandler[TextIO]):
+    """The handler of a process in which nobody has set up logging, or not yet."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line, unless a handler that was added later writes it to the terminal too."""
+        for handler in handlers_of(logging.getLogger(record.name)):
+            if is_for_terminal(handler) and handler is not self and handler.level <= record.levelno:
+                return
+        super().emit(record)
+
+
+def is_for_terminal(handler: logging.Handler) -> bool:
+    stream = getattr(handler, "stream", None)
+    return isinstance(handler, logging.StreamHandler) and stream in (sys.stderr, sys.stdout)
 
 
 def redact_exception(_: Flask, exception: BaseException) -> None:
-    """Take the secrets out of the text of an exception and of its causes, which the debugger shows."""
-    seen: list[BaseException | None] = [None]
-    while exception not in seen:
-        texts = [redacted(str(each)) for each in exception.args]
-        exception.args = tuple(b if str(a) != b else a for a, b in zip(exception.args, texts, strict=True))
-        seen.append(exception)
-        exception = exception.__cause__ or exception.__context__ or exception
+    """Take the secrets out of an exception and its causes, which the debugger shows."""
+    seen: list[BaseException] = []
+    current: BaseException | None = exception
+    while current is not None and current not in seen:
+        current.args = tuple(without_secrets(argument) for argument in current.args)
+        seen.append(current)
+        current = current.__cause__ or current.__context__
+
+
+def without_secrets(argument: Any) -> Any:
+    """An argument of an exception as it is; as redacted text if it holds a secret."""
+    text = str(argument)
+    safe = redacted(text)
+    return argument if safe == text else safe
 
 
 def request_id(environ: dict[str, Any] | None = None) -> str:
-    """The id of this request in log lines, response and error page; a trusted reverse proxy's, where it sends one."""
+    """The id of this request, in log lines, in the response and on the error page.
+
+    A trusted reverse proxy's X-Request-ID, if it sends one; otherwise 128 random bits. `environ` is
+    a WSGI environment; without it the current request's is taken.
+    """
     environ = request.environ if environ is None else environ
-    given = environ.get("HTTP_X_REQUEST_ID", "") if "werkzeug.proxy_fix.orig" in environ else ""
     if REQUEST_ID not in environ:
-        environ[REQUEST_ID] = given if re.fullmatch(r"(?a)[\w.:=+/-]{1,128}", given) else os.urandom(16).hex()
+        is_behind_proxy = "werkzeug.proxy_fix.orig" in environ
+        given = environ.get("HTTP_X_REQUEST_ID", "") if is_behind_proxy else ""
+        environ[REQUEST_ID] = given if SAFE_ID.fullmatch(given) else os.urandom(16).hex()
     return str(environ[REQUEST_ID])
 
 
@@ -53,36 +115,56 @@ class JsonFormatter(logging.Formatter):
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line: dict[str, Any] = {"time": time, "level": record.levelname, "logger": record.name}
         if record.name == "gunicorn.access" and isinstance(record.args, dict):
-            # Made of the atoms one by one: a path can't forge a field.
-            line |= {name: record.args.get(atom) for name, atom in ATOMS.items()}
-            line |= {"status": int(str(record.args["s"])[:3]), "path": redacted(str(line["path"]))}
-            return json.dumps(line | {"message": f"{line['method']} {line['path']} {line['status']}"})
+            line |= access_fields(record.args)
+            return json.dumps(line)
         line["message"] = redacted(message(record))
         if has_request_context():
-            line |= {"request_id": request_id(), "method": request.method, "path": redacted(request.path)}
+            line["request_id"] = request_id()
+            line["method"] = request.method
+            line["path"] = redacted(request.path)
         for name in vars(record).keys() - STANDARD - line.keys():
-            value = getattr(record, name)
-            shown = value if value is None or isinstance(value, bool | int) else redacted(str(value))
-            line[name] = REDACTED if is_secret(name) else shown
+            line[name] = loggable(name, getattr(record, name))
         if record.exc_info:
             line["exception"] = redacted(self.formatException(record.exc_info))
         return json.dumps(line)
 
 
+def access_fields(atoms: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a line of gunicorn's access log, one by one: a path can't forge a field."""
+    fields = {name: atoms.get(atom) for name, atom in ATOMS.items()}
+    fields["status"] = int(str(atoms["s"])[:3])
+    fields["path"] = redacted(str(fields["path"]))
+    fields["message"] = f"{fields['method']} {fields['path']} {fields['status']}"
+    return fields
+
+
+def loggable(name: str, value: Any) -> Any:
+    """The value of a field that a view has added with `extra=`."""
+    if is_secret(name) and is_worth_hiding(name, str(value)):
+        return REDACTED
+    if value is None or isinstance(value, bool | int):
+        return value
+    return redacted(str(value))
+
+
 class LineFormatter(logging.Formatter):
-    """Lines to read at a terminal. Control characters are escaped: a client must not steer the terminal."""
+    """Lines to read at a terminal. Control characters are escaped: a client must not steer it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        suffix = f" (request {request_id()})" if has_request_context() else ""
-        text = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname} {record.name}: {message(record)}{suffix}"
-        if record.name == "werkzeug":  # its lines say it all, have colours, and escape what comes from a client
+        if record.name == "werkzeug":  # its lines say it all, and escape what comes from a client
             return redacted(message(record))
-        text += f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], redacted(text))
+        time = self.formatTime(record, "%H:%M:%S")
+        text = f"{time} {record.levelname} {record.name}: {message(record)}"
+        if has_request_context():
+            text += f" (request {request_id()})"
+        if record.exc_info:
+            text += f"\n{self.formatException(record.exc_info)}"
+        return CONTROL_CHARACTERS.sub(lambda found: repr(found[0])[1:-1], redacted(text))
 
 
 def message(record: logging.LogRecord) -> str:
+    """The text of a record, even if its arguments do not fit: logging itself would print them."""
     try:
         return record.getMessage()
-    except Exception:  # its arguments do not fit; logging itself would print them
+    except Exception:
         return f"{record.msg!r}, with arguments that do not fit"

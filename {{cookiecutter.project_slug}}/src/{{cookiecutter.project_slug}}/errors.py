@@ -31,8 +31,15 @@ def handle(error: HTTPException) -> Response:
     code = response.status_code
     # What abort(404, "No such invoice.") says; else our words, or Werkzeug's.
     detail = vars(error).get("description") or MESSAGES.get(code, error.description)
-    problem = {"type": "about:blank", "title": error.name, "status": code, "detail": detail, "request_id": request_id()}
-    if "text/html" in request.headers.get("Accept", ""):  # browsers name it; curl and API clients do not
+    problem = {
+        "type": "about:blank",
+        "title": error.name,
+        "status": code,
+        "detail": detail,
+        "request_id": request_id(),
+    }
+    # Browsers name it; curl and clients of an API do not.
+    if "text/html" in request.headers.get("Accept", ""):
         response.data = render_template("error.html", **problem)
         response.content_type = "text/html; charset=utf-8"
     else:

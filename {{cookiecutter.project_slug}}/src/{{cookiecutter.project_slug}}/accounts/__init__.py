@@ -1,66 +1,57 @@
-"""User accounts: `@login_required` for a view, `current_user()` in it. What a visitor sees is in views.py."""
+"""User accounts: `@login_required` for a view, `current_user()` in it.
 
-from collections.abc import Callable, Iterator
-from functools import wraps
-from typing import ParamSpec, TypeVar
+What a visitor sees is in views.py and own_pages.py. What is bounded is in limits.py.
+"""
 
-from flask import Config, Flask, abort, flash, redirect, request, session, url_for
+from collections.abc import Iterator
 
-from flask_secure import Problem
+from flask import Config, Flask
 
-from ..database import db
-from .models import Account
+from flask_secure import Problem, StartupError
 
-P = ParamSpec("P")
-R = TypeVar("R")
+from .sessions import current_user as current_user
+from .sessions import login_required as login_required
+from .sessions import required_user as required_user
+from .sessions import start_session as start_session
 
 
 def init_app(app: Flask) -> None:
-    """Give `app` its accounts: their pages, the limits on them, and `current_user` in templates."""
-    from . import views
+    """Give `app` its accounts: their pages, the limits on them, and `current_user` in templates.
 
-    app.register_blueprint(views.bp)
+    Raises StartupError if a setting of accounts can't be used.
+    """
+    from . import (
+        commands,
+        devices,
+        forms,
+        limits,
+        outbox,
+        passwords,
+        service_url,
+        sessions,
+        settings,
+    )
+    from . import letters as letters  # which registers its letters
+    from . import own_pages as own_pages  # which adds its views to the blueprint
+    from . import views as views
+
+    service_url.init_app(app)
+    problems = list(settings.unusable(app.config))
+    if problems:
+        raise StartupError(*problems)
+    passwords.init_app(app)
+    limits.init_app(app)
+    sessions.init_app(app)
+    devices.init_app(app)
+    outbox.init_app(app)
+    commands.init_app(app)
+    app.register_blueprint(forms.bp)
     app.add_template_global(current_user)
-    views.limiter.init_app(app)
-
-
-def current_user() -> Account | None:
-    """The account that the visitor has signed in to, or None."""
-    number, stamp = session.get("account", (None, None))
-    user = db.session.get(Account, number) if number else None  # asks the database once a request
-    return user if user and user.stamp == stamp else None
-
-
-def required_user() -> Account:
-    """The same; whoever is not signed in does so first, and comes back."""
-    if user := current_user():
-        return user
-    flash("Sign in to see this page.")
-    abort(redirect(url_for("accounts.sign_in", next=request.full_path if request.method == "GET" else None)))
-
-
-def login_required(view: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a view that only a signed-in visitor may see."""
-
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        required_user()
-        return view(*args, **kwargs)
-
-    return guarded
-
-
-def start_session(user: Account) -> None:
-    """Begin a new session, in which nothing from before stays."""
-    session.clear()
-    session.permanent = True
-    session["account"] = (user.id, user.stamp)
 
 
 def check(config: Config) -> Iterator[Problem]:
     """What `flask doctor` says of accounts, besides its own."""
-    if config["APP_ENV"] == "production" and not config["MAIL_URL"].startswith(("smtp://", "smtps://")):
-        yield Problem("mail-missing", "MAIL_URL names no mail server", "export MAIL_URL=smtp://USER:PASSWORD@HOST")
-    if config["APP_ENV"] == "production" and config["RATELIMIT_STORAGE_URI"].startswith("memory:"):
-        message = "Each process counts attempts to sign in by itself, so that the limits are higher by their number"
-        yield Problem("limits-in-memory", message, "export RATELIMIT_STORAGE_URI=redis://localhost", "warning")
+    from . import settings
+
+    yield from settings.unusable(config)
+    yield from settings.advice(config)

@@ -1,1 +1,1 @@
-"""What differs under test: next to nothing, so that tests see what production does."""
+"""What differs in tests: almost nothing, so that tests behave as production does."""

@@ -1,4 +1,4 @@
-"""An empty database. `flask db revision "what changes"` writes the next migration, from the models."""
+"""An empty database. `flask db revision "what changes"` writes the next migration."""
 
 revision = "0001"
 down_revision = None
