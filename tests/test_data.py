@@ -151,11 +151,12 @@ def test_the_address_that_platforms_set_works(accounts: Project, server: Server)
     assert accounts.run("python", "-c", code, **production(DATABASE_URL=address)).splitlines()[-1] == "200"
 
 
-def test_logs_are_json_also_if_a_module_imports_the_database_first(accounts: Project) -> None:
+def test_logs_are_json_also_if_a_module_imports_the_database_first(accounts: Project, tmp_path: Path) -> None:
     """As a module with a table does, whose import stands at the top of `__init__.py`."""
     code = f"import logging; from {SLUG} import create_app, database; create_app('production')\n"
     code += "for name in ('alembic', 'sqlalchemy', 'shop'): logging.getLogger(name).error('hello')"
-    lines = accounts.run("python", "-c", code, **production(MAIL_URL="smtp://localhost")).splitlines()
+    variables = production(MAIL_URL="smtp://localhost", DATA_FOLDER=str(tmp_path))
+    lines = accounts.run("python", "-c", code, **variables).splitlines()
     assert [json.loads(line)["logger"] for line in lines][-3:] == ["alembic", "sqlalchemy", "shop"]
 
 
@@ -246,7 +247,6 @@ def test_head_does_no_more_than_get(accounts: Project, tmp_path: Path, answer: s
     assert len([each for each in asked if each.startswith("/accounts/")]) == (10 if answer == "accounts" else 0)
 
 
-@pytest.mark.long
 class Follower:
     """Someone who does what a page says: a module, its wiring, and the commands of the page on the database."""
 
@@ -281,6 +281,7 @@ def recipes(project: Project, page: str) -> list[str]:
     return re.findall(r"(?s)```python\n(.*?)```", (project.path / "docs" / page).read_text())
 
 
+@pytest.mark.long
 def test_the_page_on_the_database(accounts: Project, tmp_path: Path) -> None:
     """Its recipe word by word: a model, a query and a form, which the linters accept."""
     (recipe,) = recipes(accounts, "database.md")
@@ -295,6 +296,7 @@ def test_the_page_on_the_database(accounts: Project, tmp_path: Path) -> None:
         assert "remember &lt;b&gt;me" in fetch(f"{address}/notes/")[1]
 
 
+@pytest.mark.long
 def test_the_page_on_accounts(accounts: Project, tmp_path: Path) -> None:
     """Its recipe word by word: a table whose rows belong to an account, and its tests."""
     recipe, tests, *_ = recipes(accounts, "accounts.md")

@@ -151,3 +151,24 @@ def test_no_log_has_a_token_and_no_link_is_made_from_a_request(accounts: Project
             for log in tmp_path.glob("*.log"):
                 assert token not in log.read_text()
                 assert PASSWORD not in log.read_text()
+
+
+ENDS = f"""
+import atexit, threading, time
+from {SLUG} import create_app
+from {SLUG}.accounts import outbox
+
+def fail_at_the_end():
+    threading.main_thread().join()
+    raise RuntimeError("can't start a thread at interpreter shutdown")
+
+outbox.send_due = fail_at_the_end
+atexit.register(time.sleep, 0.5)  # in which the thread comes to its end
+create_app().test_client().get("/healthz", base_url="https://localhost")
+"""
+
+
+def test_a_process_that_ends_logs_no_failure(accounts: Project, tmp_path: Path) -> None:
+    """A script that makes one request, such as a cron job: connections can't be opened when it ends."""
+    variables = production(MAIL_URL="smtp://localhost", DATA_FOLDER=str(tmp_path))
+    assert "Traceback" not in accounts.run("python", "-c", ENDS, **variables)

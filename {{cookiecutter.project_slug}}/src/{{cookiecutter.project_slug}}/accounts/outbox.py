@@ -109,11 +109,19 @@ class Sender:
             try:
                 with self.app.app_context():
                     send_due()
-            except SQLAlchemyError as error:
-                log.warning("the outbox can't be read: %s", type(error).__name__)
-            except Exception:
-                log.exception("the outbox has failed")
+            except Exception as error:
+                if not threading.main_thread().is_alive():
+                    return  # the process is ending, and a connection can't be opened any more
+                log_failure(error)
             self.wake.wait(POLL)
+
+
+def log_failure(error: Exception) -> None:
+    """Log why nothing was sent this time."""
+    if isinstance(error, SQLAlchemyError):
+        log.warning("the outbox can't be read: %s", type(error).__name__)
+    else:
+        log.error("the outbox has failed", exc_info=error)
 
 
 def init_app(app: Flask) -> None:
