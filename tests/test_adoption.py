@@ -19,7 +19,7 @@ from flask.views import MethodView
 from flask_debugtoolbar import DebugToolbarExtension
 from playwright.sync_api import Page
 from sites import Site
-from support import LIBRARY, RAW_PROJECT, TEMPLATE, clean_environ, free_port, production, run, serve
+from support import LIBRARY, RAW_PROJECT, SLUG, TEMPLATE, Project, clean_environ, free_port, production, run, serve
 from werkzeug.debug import DebuggedApplication
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
@@ -227,6 +227,27 @@ def test_one_line_names_what_is_not_kept_what_is_off_and_the_cookie(root: Path) 
     assert OTHER not in line
     for text in ("WTF_CSRF_SECRET_KEY", "DEBUG", "__Host-app", "headers, csrf, hosts, limits, logs, toolbar"):
         assert text in line
+
+
+TWICE = """
+from flask import Flask
+import flask_secure
+def create_app():
+    app = Flask("app")
+    flask_secure.init_app(app)
+for _ in range(2):
+    create_app()
+"""
+
+
+def test_the_line_comes_once_a_process_and_never_in_a_project_of_the_template(root: Path, project: Project) -> None:
+    (line,) = started(root, TWICE, **production()).splitlines()
+    assert "__Host-app" in line
+    own = (
+        f"from flask import Flask; import flask_secure; app = Flask({SLUG!r}); app.config['WTF_CSRF_SECRET_KEY'] = 'x'"
+    )
+    for code in (f"from {SLUG} import create_app; create_app()", f"{own}; flask_secure.init_app(app)"):
+        assert project.run("python", "-c", code, **production()) == ""
 
 
 # The environment
