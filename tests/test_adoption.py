@@ -1,5 +1,6 @@
 """How the library comes into an application that others wrote: its parts, its environment, what it respects."""
 
+import itertools
 import json
 import logging
 import os
@@ -314,12 +315,13 @@ def test_the_documented_fixture_of_flask_is_told_what_to_say(root: Path) -> None
 def test_a_laptop_is_told_what_a_laptop_needs(root: Path) -> None:
     (root / "app.py").write_text("from flask import Flask\nimport flask_secure\napp = Flask('app')\n")
     text = "from flask import Flask\nimport flask_secure\napp = Flask('app')\nflask_secure.init_app(app)\n"
+    dev = text.replace("flask_secure.init", "app.config['SECRET_KEY'] = 'dev'\nflask_secure.init")
     debugged = (
         (("-c", "import app"), {"FLASK_DEBUG": "1"}),
         (("-m", "flask", "--debug", "routes"), {}),
     )
-    for command, variables in debugged:
-        output = started(root, text, *command, code=1, **variables).splitlines()[-1]
+    for (command, variables), code in itertools.product(debugged, (text, dev)):
+        output = started(root, code, *command, code=1, **variables).splitlines()[-1]
         assert "key init" in output
         assert "TRUSTED_HOSTS" not in output
     (root / ".env").write_text(f"APP_ENV=development\nSECRET_KEY={OTHER}\n")

@@ -23,11 +23,19 @@ def at_startup(record: Record) -> tuple[Ring | None, list[Problem]]:
     wrong_types = list(types.problems(record))
     problems += wrong_types or list(run(record, at_startup=True))
     if any(problem.is_error for problem in problems):
-        if record.is_bare_clone and problems[0].id == "key-missing":
-            return None, problems[:1]  # a developer needs one command, not what production asks
-        problems += environment_unset(record)
-        return None, problems
+        return None, what_to_fix_first(record, problems)
     return ring, problems
+
+
+def what_to_fix_first(record: Record, problems: list[Problem]) -> list[Problem]:
+    """Those of `problems` that are to be told, and what explains them.
+
+    A developer who has no key yet needs that alone, and not what production asks.
+    """
+    about_key = [each for each in problems if each.is_error and each.id.startswith("key-")]
+    if record.is_bare_clone and about_key:
+        return about_key
+    return problems + environment_unset(record)
 
 
 def environment_unset(record: Record) -> list[Problem]:
