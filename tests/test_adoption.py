@@ -492,6 +492,11 @@ REQUEST = "app.test_client().get('/', base_url='https://localhost')"
         ("", "logging.getLogger('werkzeug').addHandler(logging.StreamHandler())", []),
         ("app.logger", "", []),
         (OWN, "", ["own one", "own two"]),
+        ("", OWN, ["own one", "own two"]),
+        ("app.logger", OWN, ["own one", "own two"]),
+        ("", f"{COLLECTOR}\nlogging.getLogger('third').warning('3')\n{FORCED}", ["own one", "own two"]),
+        ("", f"{REQUEST}\n{OWN}", ["own one", "own two"]),
+        ("", f"flask_secure.init_app(Flask('second'))\n{OWN}", ["own one", "own two"]),
         ("", FORCED, ["own one", "own two"]),
         ("app.logger", FORCED, ["own one", "own two"]),
         ("", CONFIGURED, ["own one", "own two"]),
@@ -530,12 +535,25 @@ def test_a_variable_that_the_application_reads_itself_is_not_to_be_unset(root: P
         assert problem.fix.startswith("unset ") == is_unset
 
 
-def test_lines_of_pythons_own_functions_show_no_secret(root: Path) -> None:
-    """logging.error calls basicConfig by itself, which must not replace the handler that redacts."""
-    text = LOGGING.format(before="", after="logging.error('it is %s', str(app.secret_key))")
+SHOWN = """
+key = str(app.secret_key)
+logging.error("it is %s", key)
+logging.getLogger("other").error("it is %(key)s", {"key": key})
+try:
+    raise LookupError(f"it is {key}")
+except LookupError:
+    app.logger.exception("failed")
+"""
+
+
+@pytest.mark.parametrize("before", ["", OWN, HANDLER])
+@pytest.mark.parametrize("between", ["", OWN])
+def test_no_handlers_lines_show_a_secret(root: Path, before: str, between: str) -> None:
+    """Those of a handler that the application sets up, and of the one that logging.error sets up by itself."""
     env = production()
-    output = started(root, text, **env)
-    assert "it is" in output
+    output = started(root, LOGGING.format(before=before, after=f"{between}\n{SHOWN}"), **env)
+    assert output.count("it is") >= 3
+    assert "LookupError" in output
     assert env["SECRET_KEY"] not in output
 
 

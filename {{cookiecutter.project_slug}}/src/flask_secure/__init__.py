@@ -30,6 +30,7 @@ from .csrf import csrf_exempt as csrf_exempt
 from .environment import is_strict as is_strict
 from .headers import csp_nonce as csp_nonce
 from .hosts import first_exact_host as first_exact_host
+from .layers import has_own_files
 from .logs import request_id as request_id
 from .observing import observe as observe
 from .problems import Problem as Problem
@@ -73,7 +74,8 @@ def init_app(
     copies = Copies(app.config, record) if "headers" in chosen else None  # before the toolbar
     serving.reject_debugger(app, record)
     if "logs" in chosen:
-        logs.init_app(app, record.environment)
+        is_own_project = has_own_files(record.config_folder)
+        logs.init_app(app, record.environment, is_own_project=is_own_project)
     if record.environment.is_local and "toolbar" in chosen:
         adoption.show_toolbar(app, record, keys, is_asked_for=parts is not None)
     if keys is not None:

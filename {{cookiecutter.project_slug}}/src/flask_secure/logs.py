@@ -5,7 +5,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -13,11 +14,12 @@ from flask import Flask, got_request_exception, has_request_context, request
 from flask.logging import default_handler
 
 from .environment import Environment
-from .redaction import REDACTED, is_secret, is_worth_hiding, redacted
+from .redaction import REDACTED, is_secret, is_worth_hiding, redacted, replace_secrets
 
 REQUEST_ID = "flask_secure.request_id"
 SAFE_ID = re.compile(r"[\w.:=+/-]{1,128}", re.ASCII)
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+FORMATTER = logging.Formatter()
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
 # The fields of gunicorn's access log, by the names of its access_log_format. There is no query
@@ -32,24 +34,45 @@ ATOMS = {
 }
 
 
-def init_app(app: Flask, environment: Environment) -> None:
+def init_app(app: Flask, environment: Environment, *, is_own_project: bool) -> None:
     """Give the process a handler, unless gunicorn.conf.py, pytest or the application has.
 
-    A handler that is added later, with `logging.basicConfig(force=True)` too, takes its place. A
-    plain `basicConfig` does nothing after this: `logging.error` and its like call it by themselves,
-    and their lines would show secrets.
+    In an application that others wrote, it is no handler of the root logger, so a later
+    `logging.basicConfig` does what it does without the library. A project of the template has one
+    there. Whoever's handler writes a line, the line has no secret.
     """
+    redact_records()
     if app.debug:
         got_request_exception.connect(redact_exception, app)
     logger = logging.getLogger(app.name)
     found = list(handlers_of(logger))
     if not all(isinstance(handler, OwnHandler) for handler in found):
         return
-    if not found:
-        handler = OwnHandler()
-        handler.setFormatter(LineFormatter() if environment.is_local else JsonFormatter())
-        logging.basicConfig(level=logging.INFO, handlers=[handler])
+    if not found and is_own_project:
+        logging.basicConfig(level=logging.INFO, handlers=[own_handler(environment)])
+    elif not found:
+        stand_in(logger, environment)
     logger.removeHandler(default_handler)  # Flask adds it to a logger that is used before
+
+
+def own_handler(environment: Environment) -> "OwnHandler":
+    handler = OwnHandler()
+    handler.setFormatter(LineFormatter() if environment.is_local else JsonFormatter())
+    return handler
+
+
+def stand_in(logger: logging.Logger, environment: Environment) -> None:
+    """Write the lines that no other handler takes: those of `logger`, Werkzeug and the rest.
+
+    Flask and Werkzeug would give their loggers a handler, so these have this one.
+    """
+    handler = logging.lastResort
+    if not isinstance(handler, OwnHandler):
+        handler = own_handler(environment)
+        handler.add_to(logging.getLogger("werkzeug"))
+        logging.lastResort = handler
+    handler.add_to(logger)
+    logging.getLogger().setLevel(logging.INFO)
 
 
 def handlers_of(logger: logging.Logger) -> Iterator[logging.Handler]:
@@ -64,6 +87,27 @@ def handlers_of(logger: logging.Logger) -> Iterator[logging.Handler]:
 class OwnHandler(logging.StreamHandler[TextIO]):
     """The handler of a process in which nobody has set up logging, or not yet."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.loggers: list[logging.Logger] = []
+
+    def add_to(self, logger: logging.Logger) -> None:
+        logger.addHandler(self)
+        self.loggers.append(logger)
+
+    def join_root(self) -> None:
+        """Stand beside the handlers of the root logger, once there are any.
+
+        Python asks the handler of last resort only if there is no other. The toolbar's collects
+        lines and writes none, for example.
+        """
+        root = logging.getLogger()
+        if not root.handlers or self in root.handlers:
+            return
+        for logger in self.loggers:
+            logger.removeHandler(self)
+        root.addHandler(self)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line, unless a handler that was added later writes it to the terminal too."""
         for handler in handlers_of(logging.getLogger(record.name)):
@@ -75,6 +119,48 @@ class OwnHandler(logging.StreamHandler[TextIO]):
 def is_for_terminal(handler: logging.Handler) -> bool:
     stream = getattr(handler, "stream", None)
     return isinstance(handler, logging.StreamHandler) and stream in (sys.stderr, sys.stdout)
+
+
+def redact_records() -> None:
+    """Make the records of this process without secrets, for handlers of the application's own."""
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, SafeRecords):
+        logging.setLogRecordFactory(SafeRecords(make))
+
+
+class SafeRecords:
+    """Makes log records that hold no secret in their message and their traceback."""
+
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self.make = make
+
+    def __call__(self, *args: Any, **options: Any) -> logging.LogRecord:
+        record = self.make(*args, **options)
+        if isinstance(logging.lastResort, OwnHandler):
+            logging.lastResort.join_root()
+        text = message(record)
+        if replace_secrets(text) != text:
+            redact_message(record)
+        if record.exc_info:
+            text = FORMATTER.formatException(record.exc_info)
+            safe = replace_secrets(text)
+            if safe != text:
+                record.exc_text = safe  # which a formatter takes instead of its own
+        return record
+
+
+def redact_message(record: logging.LogRecord) -> None:
+    """Take the secrets out of the arguments, if they have names, and out of the whole text."""
+    if isinstance(record.args, dict):
+        record.args = copy(record.args)
+        for name, value in record.args.items():
+            if isinstance(value, str):
+                record.args[name] = replace_secrets(value)
+    text = message(record)
+    safe = replace_secrets(text)
+    if safe != text:
+        record.msg = safe
+        record.args = ()
 
 
 def redact_exception(_: Flask, exception: BaseException) -> None:

@@ -199,10 +199,16 @@ def hide(secret: str | bytes, marker: str = REDACTED) -> None:
         _markers[form] = marker
 
 
-def redacted(text: str) -> str:
-    """`text` without the secrets of this process, in linear time; of a long one, both ends."""
+def replace_secrets(text: str) -> str:
+    """`text` with a marker in the place of each secret of this process, in linear time."""
     for secret in sorted(_markers, key=len, reverse=True):  # one may be a part of another
         text = text.replace(secret, _markers[secret])
+    return text
+
+
+def redacted(text: str) -> str:
+    """`text` without the secrets of this process; of a long one, both ends."""
+    text = replace_secrets(text)
     if len(text) <= LONGEST_TEXT:
         return text
     half = LONGEST_TEXT // 2
